@@ -1,0 +1,71 @@
+"""The contract of an alignment method."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from recbole_darec.backbone.base import Triples
+from recbole_darec.backbone.output import CollaborativeOutput
+from recbole_darec.data.side_embeddings import SideEmbeddings
+from recbole_darec.keys import Key
+
+
+class Alignment(nn.Module, ABC):
+    """A method that aligns collaborative and semantic representations.
+
+    An alignment is built from dimensions and side embeddings; it does not know its backbone. All
+    random numbers that it draws come from ``self.generator``, so that training with all weights
+    at 0 is bit-identical to the bare backbone.
+
+    Attributes:
+        keys: the configuration keys that the alignment reads.
+        search_space: where to search them, in the syntax of RecBole's ``hyper.test``.
+        term_weights: name of each term that ``forward`` returns -> key of its weight. The model
+            multiplies each term with its weight and with ``alignment_weight``.
+        fuses: whether ``fuse`` changes the representation that is scored.
+    """
+
+    keys: ClassVar[Mapping[str, Key]] = {}
+    search_space: ClassVar[Mapping[str, str]] = {}
+    term_weights: ClassVar[Mapping[str, str]] = {}
+    fuses: bool = False
+
+    users_side: SideEmbeddings
+    items_side: SideEmbeddings
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        dim: int,
+        users_side: SideEmbeddings,
+        items_side: SideEmbeddings,
+    ) -> None:
+        super().__init__()
+        self.dim = dim
+        self.users_side, self.items_side = users_side, items_side
+        self.generator = torch.Generator().manual_seed(int(config["seed"]))
+
+    @abstractmethod
+    def forward(
+        self, output: CollaborativeOutput, batch: Triples, active: frozenset[str]
+    ) -> dict[str, Tensor]:
+        """Named scalar terms, unweighted.
+
+        Args:
+            output: representations of all users and items, in this step's graph.
+            batch: ids of the step's users, positive and negative items.
+            active: names of the terms whose weight is not 0; only these need be computed.
+        """
+
+    def mask(self, ego: Tensor) -> Tensor:
+        """The backbone's input embeddings ``(n_users + n_items, d)``, masked where the method asks."""
+        return ego
+
+    def fuse(self, output: CollaborativeOutput) -> CollaborativeOutput:
+        """The representations that are scored and enter the backbone's own loss."""
+        return output

@@ -1,0 +1,80 @@
+"""The contract of a collaborative model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from recbole_darec.backbone.output import CollaborativeOutput
+from recbole_darec.graph import BipartiteGraph
+from recbole_darec.keys import Key
+
+
+class Triples(NamedTuple):
+    """Ids of a pairwise batch, each ``(batch,)``."""
+
+    users: Tensor
+    positives: Tensor
+    negatives: Tensor
+
+
+class Backbone(nn.Module, ABC):
+    """A collaborative model: user and item representations and an objective of its own.
+
+    A backbone is built from the configuration and the training graph; it knows nothing of text
+    or of alignment.
+
+    Attributes:
+        keys: the configuration keys that the backbone reads, beside ``embedding_size``.
+        search_space: where to search them, in the syntax of RecBole's ``hyper.test``.
+    """
+
+    keys: ClassVar[Mapping[str, Key]] = {}
+    search_space: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, config: Mapping[str, Any], graph: BipartiteGraph) -> None:
+        super().__init__()
+        self.graph = graph
+        self.n_users, self.n_items = graph.n_users, graph.n_items
+        self.dim: int = config["embedding_size"]
+        self._user_field: str = config["USER_ID_FIELD"]
+        self._item_field: str = config["ITEM_ID_FIELD"]
+        self._negative_field: str = config["NEG_PREFIX"] + self._item_field
+
+    @abstractmethod
+    def ego(self) -> Tensor:
+        """The trainable input embeddings, users above items, ``(n_users + n_items, d)``."""
+
+    @abstractmethod
+    def forward(self, ego: Tensor | None = None) -> CollaborativeOutput:
+        """Representations of all users and items.
+
+        Args:
+            ego: input embeddings ``(n_users + n_items, d)`` to use in the place of ``self.ego()``,
+                so that an alignment may mask rows of them.
+        """
+
+    @abstractmethod
+    def loss(self, interaction: Any, output: CollaborativeOutput) -> dict[str, Tensor]:
+        """The backbone's own objective as named scalar terms, already weighted.
+
+        Args:
+            interaction: RecBole's batch (or any mapping of field name to ids).
+            output: the result of ``forward`` in this step.
+        """
+
+    def triples(self, interaction: Any) -> Triples:
+        """Users, positive and negative items of a batch."""
+        return Triples(
+            interaction[self._user_field],
+            interaction[self._item_field],
+            interaction[self._negative_field],
+        )
+
+    def score(self, users: Tensor, items: Tensor) -> Tensor:
+        """Scores of every user row against every item row: ``(b, d), (n, d) -> (b, n)``."""
+        return torch.matmul(users, items.T)

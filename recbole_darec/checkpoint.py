@@ -1,0 +1,98 @@
+"""Checkpoints that hold nothing but plain values and tensors, so that reading runs no code."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import uuid
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+from recbole_darec.keys import ConfigError
+
+FORMAT = "recbole_darec/1"
+_NDARRAY, _SPARSE = "__ndarray__", "__sparse__"
+
+
+class CheckpointError(ConfigError):
+    """A checkpoint is missing, unreadable, or not one of this package."""
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Write ``state`` to a temporary file beside ``path`` and rename it.
+
+    NumPy arrays and SciPy sparse matrices, which RecBole's models keep in ``other_parameter``,
+    are stored as tensors.
+
+    Raises:
+        TypeError: if a value is of a type that cannot be read back safely.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        torch.save({"format": FORMAT, **_encode(state, "state")}, temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load(path: str | os.PathLike[str], device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Read a checkpoint with ``weights_only=True``.
+
+    Raises:
+        CheckpointError: if the file is missing, truncated, or was not written by ``save``.
+    """
+    if not Path(path).is_file():
+        raise CheckpointError(f"checkpoint {path} does not exist")
+    try:
+        content = torch.load(path, map_location=device, weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
+        raise CheckpointError(
+            f"checkpoint {path} cannot be read: it is truncated, or not a checkpoint of this "
+            "package (RecBole's own checkpoints hold pickled objects and are not read)"
+        ) from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise CheckpointError(
+            f"checkpoint {path} is not one of this package (no format mark '{FORMAT}')"
+        )
+    decoded: dict[str, Any] = _decode(content)
+    return decoded
+
+
+def _encode(value: Any, where: str) -> Any:
+    if isinstance(value, (torch.Tensor, bool, int, float, str, type(None))):
+        return value
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
+        return {_NDARRAY: torch.from_numpy(np.ascontiguousarray(value))}
+    if sp.issparse(value):
+        csr = value.tocsr()
+        parts = {"data": csr.data, "indices": csr.indices, "indptr": csr.indptr}
+        return {_SPARSE: value.format, "shape": list(value.shape), **_encode(parts, where)}
+    if isinstance(value, OrderedDict):
+        return OrderedDict((k, _encode(v, f"{where}.{k}")) for k, v in value.items())
+    if isinstance(value, dict):
+        return {k: _encode(v, f"{where}.{k}") for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)([_encode(v, where) for v in value])
+    raise TypeError(f"{where} is a {type(value).__name__}, which a safe checkpoint cannot hold")
+
+
+def _decode(value: Any) -> Any:
+    if isinstance(value, OrderedDict):
+        return OrderedDict((k, _decode(v)) for k, v in value.items())
+    if isinstance(value, dict):
+        if _NDARRAY in value:
+            return value[_NDARRAY].cpu().numpy()
+        if _SPARSE in value:
+            parts = tuple(_decode(value[name]) for name in ("data", "indices", "indptr"))
+            return sp.csr_matrix(parts, shape=tuple(value["shape"])).asformat(value[_SPARSE])
+        return {k: _decode(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)([_decode(v) for v in value])
+    return value

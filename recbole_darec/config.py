@@ -1,0 +1,328 @@
+"""RecBole's configuration with our models, our yaml files and strict checks."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from recbole_darec import compat
+
+compat.install()
+
+from recbole.config import Config as RecBoleConfig  # noqa: E402
+from recbole.utils import get_model  # noqa: E402
+
+from recbole_darec.embedding.keys import KEYS as EMBEDDING_KEYS  # noqa: E402
+from recbole_darec.keys import ConfigError, Key  # noqa: E402
+from recbole_darec.known_keys import (  # noqa: E402
+    OWN_KEYS,
+    RECBOLE_KEYS,
+    RECOMMENDER_KEYS,
+    all_key_names,
+)
+from recbole_darec.paths import properties_dir  # noqa: E402
+from recbole_darec.registry import Part, parts  # noqa: E402
+
+BARE = "Backbone"
+_PATH_KEYS = (
+    "data_path",
+    "checkpoint_dir",
+    "embedding_dir",
+    "item_text_file",
+    "user_text_file",
+    "item_embedding_file",
+    "user_embedding_file",
+    "resume",
+)
+
+
+class Config(RecBoleConfig):  # type: ignore[misc]
+    """The configuration of one run.
+
+    Priority, as in RecBole: command line > ``config_dict`` > config files > yaml of the package.
+    Unlike RecBole, only the given ``command_line`` is read, never ``sys.argv``; an unknown key,
+    model or dataset is an error; strings are parsed as literals, never evaluated; and the
+    environment of the process is not changed.
+
+    Args:
+        model: name of a model; default ``DaRec``.
+        dataset: name of a dataset; default ``ml-100k``.
+        config_file_list: yaml files, later ones win.
+        config_dict: parameters by key.
+        command_line: arguments of the form ``--key=value``.
+
+    Raises:
+        ConfigError: if a key, name or value is wrong; the message names the remedy.
+    """
+
+    def __init__(
+        self,
+        model: str | None = None,
+        dataset: str | None = None,
+        config_file_list: Sequence[str | os.PathLike[str]] | None = None,
+        config_dict: Mapping[str, Any] | None = None,
+        command_line: Sequence[str] = (),
+    ) -> None:
+        self._command_line = list(command_line)
+        try:
+            super().__init__(model, dataset, config_file_list, dict(config_dict or {}))
+        except ConfigError:
+            raise
+        except (ValueError, TypeError, KeyError, NotImplementedError, RuntimeError) as error:
+            raise ConfigError(f"RecBole refuses the configuration: {error}") from error
+        self._check_metrics()
+
+    @property
+    def alignment_part(self) -> Part | None:
+        """The registered alignment of this run, None for a bare backbone or RecBole's models."""
+        return parts("alignment").get(self.model)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the model is a backbone (aligned or bare) of this package."""
+        return self.model == BARE or self.alignment_part is not None
+
+    def resolved(self) -> dict[str, Any]:
+        """Every parameter as plain values; given as a config file, it makes the same run."""
+        return {key: _plain(value) for key, value in sorted(self._resolved.items())}
+
+    def _init_parameters_category(self) -> None:
+        super()._init_parameters_category()
+        # RecBole appends to these lists, which are module-level.
+        self.parameters = {name: list(keys) for name, keys in self.parameters.items()}
+
+    def _build_yaml_loader(self) -> type[yaml.SafeLoader]:
+        class Loader(yaml.SafeLoader):
+            """YAML 1.2 floats (``1e-3``), as RecBole's loader."""
+
+        Loader.add_implicit_resolver(
+            "tag:yaml.org,2002:float",
+            re.compile(r"^[-+]?(\d[\d_]*(\.\d*)?|\.\d+)[eE][-+]?\d+$"),
+            list("-+0123456789."),
+        )
+        return Loader
+
+    def _load_config_files(self, file_list: Iterable[str] | None) -> dict[str, Any]:
+        merged: dict[str, Any] = {}
+        for file in file_list or ():
+            try:
+                content = yaml.load(Path(file).read_text("utf-8"), Loader=self.yaml_loader)  # noqa: S506
+            except OSError as error:
+                raise ConfigError(f"config file {file} cannot be read: {error.strerror}") from error
+            except yaml.YAMLError as error:
+                raise ConfigError(f"config file {file} is not valid yaml: {error}") from error
+            if content is not None and not isinstance(content, dict):
+                raise ConfigError(f"config file {file} must hold 'key: value' lines")
+            merged.update(content or {})
+        return merged
+
+    def _convert_config_dict(self, config_dict: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            key: _literal(value) if isinstance(value, str) else value
+            for key, value in config_dict.items()
+        }
+
+    def _load_cmd_line(self) -> dict[str, Any]:
+        given: dict[str, str] = {}
+        for argument in self._command_line:
+            key, equals, value = argument.removeprefix("--").partition("=")
+            if not argument.startswith("--") or not equals or not key:
+                raise ConfigError(f"argument '{argument}' is not of the form --key=value")
+            if given.setdefault(key, value) != value:
+                raise ConfigError(f"key '{key}' is given twice, as '{given[key]}' and '{value}'")
+        return self._convert_config_dict(given)
+
+    def _get_model_and_dataset(
+        self, model: str | None, dataset: str | None
+    ) -> tuple[str, type[Any], str]:
+        self._check_names_of_keys()
+        name = str(model or self.external_config_dict.get("model") or "DaRec")
+        return (
+            name,
+            self._model_class(name),
+            str(dataset or self.external_config_dict.get("dataset") or "ml-100k"),
+        )
+
+    def _model_class(self, name: str) -> type[Any]:
+        if name == BARE or name in parts("alignment"):
+            from recbole_darec.model.aligned_recommender import AlignedRecommender
+
+            return AlignedRecommender
+        recboles = compat.general_recommenders()
+        if name not in recboles:
+            known = [BARE, *parts("alignment"), *recboles]
+            raise ConfigError(
+                f"model '{name}' does not exist{_nearest(name, known)}; "
+                "ours and RecBole's general recommenders are: " + ", ".join(known)
+            )
+        try:
+            loaded: type[Any] = get_model(name)
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f"model '{name}' needs the package '{error.name}': pip install {error.name}"
+            ) from error
+        return loaded
+
+    def _load_internal_config_dict(self, model: str, model_class: type[Any], dataset: str) -> None:
+        super()._load_internal_config_dict(model, model_class, dataset)
+        root = properties_dir()
+        files = [root / "overall.yaml"]
+        if self.is_ours:
+            files += [root / "recommender.yaml", root / "embedding.yaml"]
+            files += [part.properties() for part in (self.alignment_part,) if part]
+        for file in files:
+            self._update_internal_config_dict(file)
+        if self.is_ours:
+            self._update_internal_config_dict(self._backbone_part().properties())
+        protocol = self._early("protocol")
+        for file in (
+            root / "protocol" / f"{protocol}.yaml",
+            root / "dataset" / f"{dataset}.yaml",
+        ):
+            if file.is_file():
+                self._update_internal_config_dict(file)
+
+    def _early(self, key: str) -> Any:
+        """A value that decides which yaml files are read."""
+        return self.external_config_dict.get(key, self.internal_config_dict.get(key))
+
+    def _backbone_part(self) -> Part:
+        name = str(self._early("backbone"))
+        known = parts("backbone")
+        if name not in known:
+            raise ConfigError(
+                f"backbone '{name}' does not exist{_nearest(name, known)}; "
+                "known are: " + ", ".join(known)
+            )
+        return known[name]
+
+    def _get_final_config_dict(self) -> dict[str, Any]:
+        final: dict[str, Any] = super()._get_final_config_dict()
+        self._accept_single_values(final)
+        for name, key in self._declared_keys().items():
+            if name in final:
+                final[name] = key.check(name, final[name])
+        for name in _PATH_KEYS:
+            if final.get(name):
+                final[name] = str(Path(final[name]).expanduser().absolute())
+        self._refuse_unsafe(final)
+        self._resolved = {k: v for k, v in final.items() if k != "MODEL_TYPE"}
+        self._resolved |= {"model": self.model, "dataset": self.dataset}
+        self._check_dataset(final)
+        return final
+
+    def _declared_keys(self) -> dict[str, Key]:
+        keys = {**RECBOLE_KEYS, **OWN_KEYS}
+        if self.is_ours:
+            used = [p for p in (self.alignment_part, self._backbone_part()) if p]
+            keys |= {**RECOMMENDER_KEYS, **EMBEDDING_KEYS}
+            for part in used:
+                keys |= part.load().keys
+        return keys
+
+    @staticmethod
+    def _accept_single_values(final: dict[str, Any]) -> None:
+        for key in ("topk", "metrics", "benchmark_filename"):
+            if isinstance(final.get(key), (int, str)):
+                final[key] = [final[key]]
+
+    @staticmethod
+    def _refuse_unsafe(final: Mapping[str, Any]) -> None:
+        for key in ("dataset_save_path", "dataloaders_save_path"):
+            if final.get(key) and not final.get("allow_pickle"):
+                raise ConfigError(
+                    f"key '{key}' makes RecBole read a pickle, which can run code; "
+                    "set allow_pickle: True if you made that file yourself"
+                )
+        if int(final.get("nproc") or 1) > 1:
+            raise ConfigError("key 'nproc': training on several processes is not supported; use 1")
+
+    def _check_names_of_keys(self) -> None:
+        known = all_key_names()
+        for key in self.external_config_dict:
+            if key not in known:
+                raise ConfigError(f"key '{key}' does not exist{_nearest(key, known)}")
+
+    def _check_dataset(self, final: Mapping[str, Any]) -> None:
+        if self.dataset == "ml-100k" or (Path(final["data_path"]) / self.dataset).is_dir():
+            return
+        downloadable = compat.downloadable_datasets()
+        if self.dataset in downloadable:
+            return
+        parent = Path(final["data_path"])
+        local = sorted(p.name for p in parent.iterdir() if p.is_dir()) if parent.is_dir() else []
+        raise ConfigError(
+            f"dataset '{self.dataset}' does not exist"
+            f"{_nearest(self.dataset, ['ml-100k', *local, *downloadable])}; its files belong in "
+            f"{parent / self.dataset} ({self.dataset}.inter, and {self.dataset}.item for text). "
+            "Set data_path to the folder that holds the dataset's folder"
+        )
+
+    def _check_metrics(self) -> None:
+        wanted = self["valid_metric"].lower()
+        computed = {
+            f"{metric.lower()}@{k}" for metric in self["metrics"] for k in self["topk"]
+        } | {metric.lower() for metric in self["metrics"]}
+        if wanted not in computed:
+            raise ConfigError(
+                f"valid_metric '{self['valid_metric']}' is not computed: "
+                f"metrics is {self['metrics']} and topk is {self['topk']}"
+            )
+
+    def _init_device(self) -> None:
+        """Choose the device without touching ``CUDA_VISIBLE_DEVICES``, which Ray may have set."""
+        import torch
+
+        gpu_id = self.final_config_dict["gpu_id"]
+        ids = gpu_id if isinstance(gpu_id, (list, tuple)) else str(gpu_id).split(",")
+        first = str(ids[0]).strip() if ids else ""
+        use_gpu = self.final_config_dict["use_gpu"] and first != "" and torch.cuda.is_available()
+        if use_gpu and not (first.isdigit() and int(first) < torch.cuda.device_count()):
+            raise ConfigError(
+                f"gpu_id '{first}' does not exist: {torch.cuda.device_count()} GPUs are visible"
+            )
+        self.final_config_dict |= {
+            "gpu_id": ",".join(map(str, ids)),
+            "single_spec": True,
+            "local_rank": 0,
+            "use_gpu": use_gpu,
+            "device": torch.device("cuda", int(first)) if use_gpu else torch.device("cpu"),
+        }
+
+
+def _literal(text: str) -> Any:
+    """The Python or yaml value that ``text`` writes, or the text itself."""
+    words = {"true": True, "false": False, "none": None, "null": None, "~": None}
+    if text.strip().lower() in words:
+        return words[text.strip().lower()]
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        pass
+    if text.strip()[:1] in ("[", "{"):
+        try:
+            return yaml.safe_load(text)
+        except yaml.YAMLError:
+            return text
+    return text
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    candidates = {str(k).lower(): str(k) for k in known}
+    match = difflib.get_close_matches(name.lower(), candidates, n=1, cutoff=0.5)
+    return f"; did you mean '{candidates[match[0]]}'?" if match else ""
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return value if isinstance(value, (bool, int, float, str, type(None))) else str(value)

@@ -1,0 +1,85 @@
+"""Which backbones and alignments exist: ours, and those that other packages register.
+
+Another package adds a part by an entry point, without touching this one::
+
+    [options.entry_points]
+    recbole_darec.backbones =
+        MyBackbone = my_package.my_backbone:MyBackbone
+
+Its defaults stand in a yaml of the part's name beside the module (``MyBackbone.yaml``).
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recbole_darec.paths import properties_dir
+
+if TYPE_CHECKING:
+    from recbole_darec.alignment.base import Alignment
+    from recbole_darec.backbone.base import Backbone
+
+
+@dataclass(frozen=True)
+class Part:
+    """A registered backbone or alignment; its module is imported by ``load`` only.
+
+    Attributes:
+        family: ``backbone`` or ``alignment``.
+        name: the name that users type.
+        target: ``module:Class``.
+    """
+
+    family: str
+    name: str
+    target: str
+
+    def load(self) -> type[Any]:
+        """Import the class."""
+        module, _, attribute = self.target.partition(":")
+        loaded: type[Any] = getattr(importlib.import_module(module), attribute)
+        return loaded
+
+    def properties(self) -> Path:
+        """The yaml with the part's defaults: ours, or the one beside a third party's module."""
+        own = properties_dir() / self.family / f"{self.name}.yaml"
+        if own.is_file():
+            return own
+        spec = importlib.util.find_spec(self.target.partition(":")[0])
+        assert spec is not None and spec.origin is not None
+        return Path(spec.origin).with_name(f"{self.name}.yaml")
+
+
+_OWN = {
+    "backbone": {
+        "LightGCN": "recbole_darec.backbone.lightgcn:LightGCN",
+    },
+    "alignment": {
+        "DaRec": "recbole_darec.alignment.darec:DaRec",
+    },
+}
+
+
+@cache
+def parts(family: str) -> dict[str, Part]:
+    """Registered parts of a family (``backbone`` or ``alignment``) by name."""
+    found = {name: Part(family, name, target) for name, target in _OWN[family].items()}
+    for point in entry_points(group=f"recbole_darec.{family}s"):
+        found.setdefault(point.name, Part(family, point.name, point.value))
+    return found
+
+
+def backbone_class(name: str) -> type[Backbone]:
+    """The backbone of that name."""
+    return parts("backbone")[name].load()
+
+
+def alignment_class(name: str) -> type[Alignment]:
+    """The alignment of that name."""
+    return parts("alignment")[name].load()

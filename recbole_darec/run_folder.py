@@ -1,0 +1,102 @@
+"""The folder that a run leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from recbole.utils import get_local_time
+
+from recbole_darec.config import Config
+from recbole_darec.keys import ConfigError
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of a run's files.
+
+    Attributes:
+        path: the folder; it holds ``config.yaml`` (resolved, usable as a config file),
+            ``metrics.json``, ``model.pth`` (best epoch), ``last.pth`` (for ``resume``),
+            ``run.log`` and TensorBoard's events.
+    """
+
+    path: Path
+
+    @classmethod
+    def create(cls, config: Config) -> RunFolder:
+        """Make a new folder below ``checkpoint_dir``; its name cannot collide with another's.
+
+        Raises:
+            ConfigError: if the folder cannot be written.
+        """
+        name = f"{config.model}-{config.dataset}-{get_local_time()}-{uuid.uuid4().hex[:8]}"
+        folder = cls(Path(config["checkpoint_dir"]) / name)
+        try:
+            folder.path.mkdir(parents=True)
+            folder.write_text(
+                "config.yaml", yaml.safe_dump(config.resolved(), allow_unicode=True)
+            )
+        except OSError as error:
+            raise ConfigError(
+                f"the run folder {folder.path} cannot be written ({error.strerror}); "
+                "set checkpoint_dir to a folder that you may write to"
+            ) from error
+        return folder
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> RunFolder:
+        """An existing run folder.
+
+        Raises:
+            ConfigError: if it lacks its configuration.
+        """
+        folder = cls(Path(path))
+        if not folder.config.is_file():
+            raise ConfigError(f"{path} is not a run folder: it has no config.yaml")
+        return folder
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration."""
+        return self.path / "config.yaml"
+
+    @property
+    def metrics(self) -> Path:
+        """Results; present once the run has ended."""
+        return self.path / "metrics.json"
+
+    @property
+    def best(self) -> Path:
+        """Checkpoint of the epoch with the best validation score."""
+        return self.path / "model.pth"
+
+    @property
+    def last(self) -> Path:
+        """Checkpoint of the last validated epoch with all state that resuming needs."""
+        return self.path / "last.pth"
+
+    @property
+    def log(self) -> Path:
+        """The log."""
+        return self.path / "run.log"
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a file whole or not at all."""
+        temporary = self.path / f".{name}.{uuid.uuid4().hex}"
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, self.path / name)
+
+    def write_metrics(self, metrics: dict[str, Any]) -> None:
+        """Write ``metrics.json``."""
+        self.write_text("metrics.json", json.dumps(metrics, indent=2) + "\n")
+
+    def read_metrics(self) -> dict[str, Any]:
+        """Read ``metrics.json``."""
+        metrics: dict[str, Any] = json.loads(self.metrics.read_text("utf-8"))
+        return metrics
