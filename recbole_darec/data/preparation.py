@@ -1,0 +1,100 @@
+"""From a configuration to RecBole's dataset and dataloaders."""
+
+from __future__ import annotations
+
+import hashlib
+from logging import getLogger
+from typing import Any
+
+import recbole.data.utils as recbole_data
+from recbole.data.dataloader import FullSortEvalDataLoader
+from recbole.utils import ModelType
+
+from recbole_darec.config import Config
+from recbole_darec.data.dataset import SideEmbeddingDataset
+from recbole_darec.data.full_sort_loader import UserBatchLoader
+from recbole_darec.keys import ConfigError
+
+
+def create_dataset(config: Config) -> Any:
+    """The filtered dataset; with side embeddings where the model aligns.
+
+    Raises:
+        ConfigError: if a file is missing or malformed, or nothing is left after filtering.
+    """
+    try:
+        if config.alignment_part is not None:
+            dataset = SideEmbeddingDataset(config)
+        else:
+            dataset = recbole_data.create_dataset(config)
+    except ConfigError:
+        raise
+    except (ValueError, KeyError, IndexError, OSError) as error:
+        raise ConfigError(
+            f"dataset '{config.dataset}' in {config['data_path']} cannot be used: {error}. Check "
+            "load_col, val_interval and the interval filters against the header of its files"
+        ) from error
+    if len(dataset.inter_feat) == 0:
+        raise ConfigError(_EMPTY.format(config.dataset))
+    return dataset
+
+
+_EMPTY = (
+    "dataset '{}' is empty after filtering: relax val_interval, user_inter_num_interval and "
+    "item_inter_num_interval"
+)
+
+
+def prepare_data(config: Config, dataset: Any) -> tuple[Any, Any, Any]:
+    """RecBole's ``data_preparation`` with full-sort batches counted in users.
+
+    Returns:
+        Loaders of training, validation and test data.
+
+    Raises:
+        ConfigError: if the split leaves no interactions to train on.
+    """
+    if config["dataloaders_save_path"] or config["save_dataloaders"]:
+        loaders: tuple[Any, Any, Any] = recbole_data.data_preparation(config, dataset)
+        return loaders
+    splits = dataset.build()
+    for name, split in zip(("training", "validation", "test"), splits, strict=True):
+        if len(split.inter_feat) == 0 and name != "validation":
+            raise ConfigError(f"the {name} part of '{config.dataset}' is empty; check eval_args")
+    samplers = recbole_data.create_samplers(config, dataset, splits)
+    shuffles = (config["shuffle"] or config["MODEL_TYPE"] == ModelType.KNOWLEDGE, False, False)
+    train, valid, test = (
+        _loader_class(config, phase)(config, split, sampler, shuffle=shuffle)
+        if len(split.inter_feat)
+        else None
+        for phase, split, sampler, shuffle in zip(
+            ("train", "valid", "test"), splits, samplers, shuffles, strict=True
+        )
+    )
+    getLogger().info(
+        f"[Training]: train_batch_size = [{config['train_batch_size']}] "
+        f"train_neg_sample_args: [{config['train_neg_sample_args']}]"
+    )
+    getLogger().info(
+        f"[Evaluation]: eval_batch_size = [{config['eval_batch_size']}] "
+        f"eval_args: [{config['eval_args']}]"
+    )
+    return train, valid, test
+
+
+def _loader_class(config: Config, phase: str) -> type[Any]:
+    found: type[Any] = recbole_data.get_dataloader(config, phase)
+    return UserBatchLoader if found is FullSortEvalDataLoader else found
+
+
+def data_fingerprint(loaders: tuple[Any, Any, Any]) -> str:
+    """SHA-256 of the ids and of who interacted with what in each part of the split."""
+    digest = hashlib.sha256()
+    first = loaders[0]._dataset
+    for field in (first.uid_field, first.iid_field):
+        digest.update("\n".join(map(str, first.field2id_token[field])).encode())
+    for loader in loaders:
+        interactions = None if loader is None else loader._dataset.inter_feat
+        for field in (first.uid_field, first.iid_field) if interactions is not None else ():
+            digest.update(interactions[field].numpy().tobytes())
+    return digest.hexdigest()

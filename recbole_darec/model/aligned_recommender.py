@@ -1,0 +1,123 @@
+"""A backbone with an alignment (or none) as a RecBole recommender."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from recbole.model.abstract_recommender import GeneralRecommender
+from recbole.utils import InputType
+from torch import Tensor
+
+from recbole_darec.alignment.base import Alignment
+from recbole_darec.backbone.base import Backbone
+from recbole_darec.backbone.output import CollaborativeOutput
+from recbole_darec.graph import BipartiteGraph
+from recbole_darec.registry import alignment_class, backbone_class
+
+
+class AlignedRecommender(GeneralRecommender):  # type: ignore[misc]
+    """The one RecBole model of this package: a collaborative backbone and, maybe, an alignment.
+
+    Args:
+        config: configuration; ``backbone`` names the backbone and ``config.alignment_part`` the
+            alignment.
+        dataset: RecBole's training dataset, with side embeddings where there is an alignment.
+    """
+
+    input_type = InputType.PAIRWISE
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        self.backbone = _build_backbone(config, dataset)
+        self.alignment = _build_alignment(config, dataset, self.backbone)
+        self.loss_names: tuple[str, ...] = ()
+        self._weights = self._term_weights(config)
+        self._evaluated: CollaborativeOutput | None = None
+
+    def generators(self) -> list[torch.Generator]:
+        """Random generators of its own, whose state a resumed run needs."""
+        return [] if self.alignment is None else [self.alignment.generator]
+
+    def forward(self) -> CollaborativeOutput:
+        """The representations that are scored."""
+        output = self.backbone()
+        return self.alignment.fuse(output) if self.alignment is not None else output
+
+    def calculate_loss(self, interaction: Any) -> tuple[Tensor, ...]:
+        """The backbone's own terms and the weighted terms of the alignment."""
+        terms = self._loss_terms(interaction)
+        self.loss_names = tuple(terms)
+        return tuple(terms.values())
+
+    def predict(self, interaction: Any) -> Tensor:
+        """Scores of user-item pairs, ``(batch,)``."""
+        output = self._representations()
+        users = output.users[interaction[self.USER_ID]]
+        items = output.items[interaction[self.ITEM_ID]]
+        return (users * items).sum(dim=1)
+
+    def full_sort_predict(self, interaction: Any) -> Tensor:
+        """Scores of the batch's users for all items, ``(batch * n_items,)``."""
+        output = self._representations()
+        users = output.users[interaction[self.USER_ID]]
+        return self.backbone.score(users, output.items).view(-1)
+
+    def train(self, mode: bool = True) -> AlignedRecommender:
+        """Switch mode; representations kept from an earlier evaluation are forgotten."""
+        self._evaluated = None
+        super().train(mode)
+        return self
+
+    def _representations(self) -> CollaborativeOutput:
+        if self.training:
+            return self.forward()
+        if self._evaluated is None:
+            self._evaluated = self.forward()
+        return self._evaluated
+
+    def _loss_terms(self, interaction: Any) -> dict[str, Tensor]:
+        alignment = self.alignment
+        if alignment is None:
+            return self.backbone.loss(interaction, self.backbone())
+        active = frozenset(self._weights)
+        ego = self.backbone.ego()
+        output = self.backbone(alignment.mask(ego) if active else ego)
+        terms = self.backbone.loss(interaction, alignment.fuse(output))
+        if active:
+            raw = alignment(output, self.backbone.triples(interaction), active)
+            terms |= {name: self._weights[name] * value for name, value in raw.items()}
+        return terms
+
+    def _term_weights(self, config: Any) -> dict[str, float]:
+        """Weights of the alignment's terms without those that are 0."""
+        if self.alignment is None:
+            return {}
+        strength = config["alignment_weight"]
+        weights = {n: strength * config[k] for n, k in self.alignment.term_weights.items()}
+        return {name: weight for name, weight in weights.items() if weight != 0}
+
+
+def _build_backbone(config: Any, dataset: Any) -> Backbone:
+    interactions = dataset.inter_feat
+    graph = BipartiteGraph(
+        interactions[dataset.uid_field].numpy(),
+        interactions[dataset.iid_field].numpy(),
+        dataset.user_num,
+        dataset.item_num,
+    )
+    return backbone_class(config["backbone"])(config, graph)
+
+
+def _build_alignment(config: Any, dataset: Any, backbone: Backbone) -> Alignment | None:
+    if config.alignment_part is None:
+        return None
+    # Whatever a third party's alignment draws at its construction, the backbone's random numbers
+    # stay those of a bare run.
+    with torch.random.fork_rng(devices=[]):
+        return alignment_class(config.alignment_part.name)(
+            config,
+            backbone.dim,
+            dataset.side_embeddings(dataset.uid_field),
+            dataset.side_embeddings(dataset.iid_field),
+        )

@@ -1,0 +1,183 @@
+"""The life of one run: configuration, data, model, training, test, results on disk."""
+
+from __future__ import annotations
+
+import math
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from logging import getLogger
+from typing import Any
+
+import torch
+from recbole.utils import get_environment, init_seed, set_color
+
+from recbole_darec.checkpoint import CheckpointError
+from recbole_darec.config import Config
+from recbole_darec.data.preparation import create_dataset, data_fingerprint, prepare_data
+from recbole_darec.data.side_configuration import check_side_configuration
+from recbole_darec.keys import ConfigError
+from recbole_darec.logger import init_logger
+from recbole_darec.run_folder import RunFolder
+from recbole_darec.trainer import EpochCallback, RunTrainer, make_trainer
+
+Result = dict[str, Any]
+
+
+def run_recbole_darec(
+    model: str | None = None,
+    dataset: str | None = None,
+    config_file_list: Sequence[str] | None = None,
+    config_dict: Mapping[str, Any] | None = None,
+    saved: bool = True,
+    command_line: Sequence[str] = (),
+    callback_fn: EpochCallback | None = None,
+) -> Result:
+    """Train a model, ours or RecBole's, and test the epoch that is best on validation.
+
+    Args:
+        model: name of a model; default ``DaRec``.
+        dataset: name of a dataset; default ``ml-100k``.
+        config_file_list: yaml files, later ones win.
+        config_dict: parameters by key.
+        saved: whether to keep the checkpoints in the run folder.
+        command_line: arguments of the form ``--key=value``.
+        callback_fn: called with epoch and validation score after each validation.
+
+    Returns:
+        RecBole's result dictionary (``best_valid_score``, ``valid_score_bigger``,
+        ``best_valid_result``, ``test_result``) and ``run_folder``.
+
+    Raises:
+        ConfigError: if the configuration or the data are wrong; before any training.
+    """
+    config = Config(model, dataset, config_file_list, config_dict, command_line)
+    if config["resume"]:
+        config, folder = _reopen(config)
+        if folder.metrics.is_file():
+            return _result(folder.read_metrics(), folder)
+    else:
+        check_side_configuration(config)
+        folder = RunFolder.create(config)
+    return _run(config, folder, saved, callback_fn)
+
+
+def _reopen(config: Config) -> tuple[Config, RunFolder]:
+    folder = RunFolder.open(config["resume"])
+    theirs = Config(config_file_list=[str(folder.config)])
+    given = set(config.external_config_dict) - {"resume"}
+    changed = [key for key in sorted(given) if config.resolved()[key] != theirs.resolved()[key]]
+    if changed:
+        raise ConfigError(
+            f"a resumed run keeps its configuration, but {', '.join(changed)} differs from "
+            f"{folder.config}; start a new run to change it"
+        )
+    if not folder.metrics.is_file() and not folder.last.is_file():
+        raise CheckpointError(f"{folder.path} has no last.pth: the run ended before an epoch did")
+    return theirs, folder
+
+
+def _run(
+    config: Config, folder: RunFolder, saved: bool, callback_fn: EpochCallback | None
+) -> Result:
+    init_logger(folder.log, config["state"] or "INFO")
+    logger = getLogger()
+    config["checkpoint_dir"] = str(folder.path)
+    init_seed(config["seed"], config["reproducibility"])
+    logger.info(config)
+    dataset = create_dataset(config)
+    logger.info(dataset)
+    loaders = prepare_data(config, dataset)
+    init_seed(config["seed"], config["reproducibility"])
+    model = build_model(config, loaders[0]._dataset)
+    logger.info(model)
+    trainer = make_trainer(config, model, folder)
+    if config["resume"] or folder.last.is_file():
+        trainer.resume(loaders[0])
+    show = bool(config["show_progress"]) and sys.stderr.isatty()
+    score, best = trainer.fit(
+        loaders[0], loaders[1], show_progress=show, callback_fn=callback_fn
+    )
+    if not folder.best.is_file():
+        trainer._save_checkpoint(-1, verbose=False)
+    test = trainer.evaluate(loaders[2], show_progress=show)
+    _log_end(config, best, test)
+    metrics = _metrics(config, trainer, loaders, score, best, test)
+    folder.write_metrics(metrics)
+    folder.last.unlink(missing_ok=True)
+    if not saved:
+        folder.best.unlink()
+    return _result(metrics, folder)
+
+
+def build_model(config: Config, train_dataset: Any) -> torch.nn.Module:
+    """The model of the configuration on its device.
+
+    Raises:
+        ConfigError: if the model needs a package that is not installed.
+    """
+    try:
+        model: torch.nn.Module = config.model_class(config, train_dataset)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"model '{config.model}' needs the package '{error.name}': pip install {error.name}"
+        ) from error
+    return model.to(config["device"])
+
+
+def _log_end(config: Config, best: Any, test: Any) -> None:
+    logger = getLogger()
+    environment = get_environment(config).draw()
+    logger.info(f"The running environment of this training is as follows:\n{environment}")
+    logger.info(set_color("best valid ", "yellow") + f": {best}")
+    logger.info(set_color("test result", "yellow") + f": {test}")
+
+
+def _metrics(
+    config: Config, trainer: RunTrainer, loaders: Any, score: float, best: Any, test: Any
+) -> dict[str, Any]:
+    alignment = getattr(trainer.model, "alignment", None)
+    sides = {"user": "users_side", "item": "items_side"} if alignment is not None else {}
+    return {
+        "model": config.model,
+        "backbone": config["backbone"] if config.is_ours else None,
+        "dataset": config.dataset,
+        "seed": config["seed"],
+        "valid_metric": config["valid_metric"],
+        "valid_score_bigger": config["valid_metric_bigger"],
+        "best_valid_score": float(score) if math.isfinite(score) else None,
+        "best_valid_result": _floats(best),
+        "test_result": _floats(test),
+        "best_epoch": trainer.best_epoch,
+        "epoch_seconds": trainer.epoch_seconds,
+        "eval_seconds": trainer.eval_seconds,
+        "train_losses": trainer.train_losses,
+        "dataset_fingerprint": data_fingerprint(loaders),
+        "embedding_fingerprints": {
+            name: getattr(alignment, attribute).fingerprint for name, attribute in sides.items()
+        },
+        "versions": _versions(),
+    }
+
+
+def _floats(metrics: Mapping[str, float] | None) -> dict[str, float] | None:
+    return None if metrics is None else {name: float(value) for name, value in metrics.items()}
+
+
+def _versions() -> dict[str, str]:
+    names = ("recbole-darec", "recbole", "torch", "numpy", "scipy", "pandas", "transformers")
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except ModuleNotFoundError:
+            from recbole_darec import __version__
+
+            found[name] = __version__
+    return found
+
+
+def _result(metrics: Mapping[str, Any], folder: RunFolder) -> Result:
+    names = ("best_valid_score", "valid_score_bigger", "best_valid_result", "test_result")
+    return {**{name: metrics[name] for name in names}, "run_folder": str(folder.path)}

@@ -1,0 +1,251 @@
+"""RecBole's trainers with safe checkpoints, exact resume and losses logged by name."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from recbole.trainer import Trainer
+from recbole.utils import get_trainer, set_color
+from torch.optim import Optimizer
+
+from recbole_darec import checkpoint
+from recbole_darec.checkpoint import CheckpointError
+from recbole_darec.config import Config
+from recbole_darec.run_folder import RunFolder
+
+EpochCallback = Callable[[int, float], Any]
+
+
+class RunTrainer(Trainer):  # type: ignore[misc]
+    """What every run needs beside RecBole's trainer of the model; mixed in before that trainer.
+
+    Checkpoints go to the run's own folder, hold plain values only and are read with
+    ``weights_only=True``. After each validation the whole state of training is kept, random
+    generators included, so that a resumed run ends with the numbers of an uninterrupted one.
+
+    Attributes:
+        epoch_seconds: training time of each epoch.
+        eval_seconds: time of each validation.
+        train_losses: by epoch, the sum over batches of each named term of the loss.
+        best_epoch: epoch of the best validation score (the last epoch without validation).
+    """
+
+    def __init__(self, config: Config, model: torch.nn.Module, folder: RunFolder) -> None:
+        super().__init__(config, model)
+        self.folder = folder
+        self.saved_model_file = str(folder.best)
+        # RecBole counts user-item pairs here, for models that cannot score all items at once.
+        self.test_batch_size = max(int(config["eval_batch_size"]), 2**16)
+        self.epoch_seconds: list[float] = []
+        self.eval_seconds: list[float] = []
+        self.train_losses: list[dict[str, float]] = []
+        self.best_epoch: int | None = None
+
+    def fit(
+        self,
+        train_data: Any,
+        valid_data: Any = None,
+        verbose: bool = True,
+        saved: bool = True,
+        show_progress: bool = False,
+        callback_fn: EpochCallback | None = None,
+    ) -> tuple[float, dict[str, float] | None]:
+        """RecBole's ``fit`` that keeps a resumable state after each validation.
+
+        Returns:
+            Best validation score and the metrics of that epoch.
+        """
+        if self.start_epoch >= self.epochs > 0:
+            return self.best_valid_score, self.best_valid_result
+
+        def after_validation(epoch: int, score: float) -> None:
+            if self.cur_step == 0:
+                self.best_epoch = epoch
+            self._save_last(epoch, train_data)
+            if callback_fn is not None:
+                callback_fn(epoch, score)
+
+        score, result = super().fit(
+            train_data, valid_data, verbose, saved, show_progress, after_validation
+        )
+        return score, result
+
+    def evaluate(
+        self,
+        eval_data: Any,
+        load_best_model: bool = True,
+        model_file: str | None = None,
+        show_progress: bool = False,
+    ) -> Any:
+        """RecBole's ``evaluate``; the best model is read without running code from the file.
+
+        Raises:
+            CheckpointError: if the checkpoint cannot be read or does not fit the model.
+        """
+        if load_best_model:
+            file = Path(model_file or self.saved_model_file)
+            self._load_model(checkpoint.load(file, self.device), file)
+            self.logger.info(f"Loading model structure and parameters from {file}")
+        return super().evaluate(eval_data, False, None, show_progress)
+
+    def resume(self, train_data: Any) -> None:
+        """Take up training where ``last.pth`` of the run folder left it.
+
+        Raises:
+            CheckpointError: if that file cannot be read or does not fit the model.
+        """
+        state = checkpoint.load(self.folder.last, self.device)
+        self._load_model(state, self.folder.last)
+        for name, optimizer_state in state["optimizers"].items():
+            getattr(self, name).load_state_dict(optimizer_state)
+        for name, value in state["progress"].items():
+            setattr(self, name, value)
+        _set_random_state(state["random"], self.model, train_data)
+        if self.cur_step > self.stopping_step:
+            self.epochs = self.start_epoch
+        self.logger.info(f"Resume training from epoch {self.start_epoch}")
+
+    def save_pretrained_model(self, epoch: int, saved_model_file: str) -> None:
+        """RecBole's checkpoint of a pre-training stage, written safely."""
+        self._save_checkpoint(epoch, verbose=False)
+
+    def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
+        if epoch >= 0:
+            self.best_epoch = epoch
+        checkpoint.save(Path(self.saved_model_file), self._model_state(epoch))
+        if verbose:
+            self.logger.info(set_color("Saving current", "blue") + f": {self.saved_model_file}")
+
+    def _model_state(self, epoch: int) -> dict[str, Any]:
+        return {
+            "config": self.config.resolved(),
+            "epoch": epoch,
+            "state_dict": self.model.state_dict(),
+            "other_parameter": self.model.other_parameter(),
+        }
+
+    def _load_model(self, state: dict[str, Any], file: Path) -> None:
+        theirs = state["config"]["model"]
+        if theirs != self.config["model"]:
+            raise CheckpointError(
+                f"checkpoint {file} is of model {theirs}, this run is of {self.config['model']}"
+            )
+        try:
+            self.model.load_state_dict(state["state_dict"])
+        except RuntimeError as error:
+            raise CheckpointError(
+                f"checkpoint {file} does not fit: it was made with another dataset or other "
+                f"sizes. {error}"
+            ) from error
+        self.model.load_other_parameter(state["other_parameter"])
+
+    def _save_last(self, epoch: int, train_data: Any) -> None:
+        progress = {
+            "start_epoch": epoch + 1,
+            "cur_step": self.cur_step,
+            "best_valid_score": self.best_valid_score,
+            "best_valid_result": dict(self.best_valid_result or {}),
+            "train_loss_dict": self.train_loss_dict,
+            "epoch_seconds": self.epoch_seconds,
+            "eval_seconds": self.eval_seconds,
+            "train_losses": self.train_losses,
+            "best_epoch": self.best_epoch,
+        }
+        state = {
+            **self._model_state(epoch),
+            "optimizers": {n: o.state_dict() for n, o in self._optimizers().items()},
+            "progress": progress,
+            "random": _random_state(self.model, train_data),
+        }
+        checkpoint.save(self.folder.last, state)
+
+    def _optimizers(self) -> dict[str, Optimizer]:
+        """Optimizers by attribute; one that also stands under another name is left out once."""
+        found = {n: o for n, o in vars(self).items() if isinstance(o, Optimizer)}
+        special = {id(o) for n, o in found.items() if n != "optimizer"}
+        return {n: o for n, o in found.items() if n != "optimizer" or id(o) not in special}
+
+    def _train_epoch(
+        self, train_data: Any, epoch_idx: int, loss_func: Any = None, show_progress: bool = False
+    ) -> Any:
+        started = perf_counter()
+        losses = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
+        self.epoch_seconds.append(perf_counter() - started)
+        self.train_losses.append(self._named(losses))
+        return losses
+
+    def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> Any:
+        started = perf_counter()
+        scored = super()._valid_epoch(valid_data, show_progress)
+        self.eval_seconds.append(perf_counter() - started)
+        return scored
+
+    def _named(self, losses: Any) -> dict[str, float]:
+        if not isinstance(losses, tuple):
+            return {"train loss": float(losses)}
+        names = getattr(self.model, "loss_names", None) or [
+            f"train_loss{i + 1}" for i in range(len(losses))
+        ]
+        return dict(zip(names, map(float, losses), strict=True))
+
+    def _generate_train_loss_output(
+        self, epoch_idx: int, s_time: float, e_time: float, losses: Any
+    ) -> str:
+        places = self.config["loss_decimal_place"] or 4
+        terms = ", ".join(
+            f"{set_color(name, 'blue')}: {value:.{places}f}"
+            for name, value in self._named(losses).items()
+        )
+        head = set_color(f"epoch {epoch_idx} training", "green")
+        return f"{head} [{set_color('time', 'blue')}: {e_time - s_time:.2f}s, {terms}]"
+
+    def _add_train_loss_to_tensorboard(
+        self, epoch_idx: int, losses: Any, tag: str = "Loss/Train"
+    ) -> None:
+        for name, value in self._named(losses).items():
+            self.tensorboard.add_scalar(f"{tag}/{name}", value, epoch_idx)
+
+    def _check_nan(self, loss: torch.Tensor) -> None:
+        if not torch.isfinite(loss):
+            raise ValueError(
+                f"the training loss is {loss.item()}: lower learning_rate (now "
+                f"{self.learning_rate}) or the weights of the model's losses"
+            )
+
+
+def make_trainer(config: Config, model: torch.nn.Module, folder: RunFolder) -> RunTrainer:
+    """RecBole's trainer of the model, as a ``RunTrainer``."""
+    base = get_trainer(config["MODEL_TYPE"], config["model"])
+    bases = (RunTrainer,) if base is Trainer else (RunTrainer, base)
+    trainer: RunTrainer = type(f"Run{base.__name__}", bases, {})(config, model, folder)
+    return trainer
+
+
+def _random_state(model: torch.nn.Module, train_data: Any) -> dict[str, Any]:
+    name, keys, position, has_gauss, cached = np.random.get_state()
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "numpy": [name, keys.astype(np.int64), int(position), int(has_gauss), float(cached)],
+        "python": random.getstate(),
+        "loader": train_data.generator.get_state(),
+        "model": [g.get_state() for g in getattr(model, "generators", list)()],
+    }
+
+
+def _set_random_state(state: dict[str, Any], model: torch.nn.Module, train_data: Any) -> None:
+    name, keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((name, keys.astype(np.uint32), position, has_gauss, cached))
+    random.setstate(state["python"])
+    torch.set_rng_state(state["torch"].cpu())
+    if state["cuda"]:
+        torch.cuda.set_rng_state_all([s.cpu() for s in state["cuda"]])
+    train_data.generator.set_state(state["loader"].cpu())
+    for generator, saved in zip(getattr(model, "generators", list)(), state["model"], strict=True):
+        generator.set_state(saved.cpu())
