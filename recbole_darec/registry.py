@@ -59,6 +59,7 @@ class Part:
 _OWN = {
     "backbone": {
         "LightGCN": "recbole_darec.backbone.lightgcn:LightGCN",
+        "MF": "recbole_darec.backbone.mf:MF",
     },
     "alignment": {
         "DaRec": "recbole_darec.alignment.darec:DaRec",
