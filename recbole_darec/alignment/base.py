@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from recbole_darec.backbone.base import Triples
 from recbole_darec.backbone.output import CollaborativeOutput
 from recbole_darec.data.side_embeddings import SideEmbeddings
 from recbole_darec.keys import Key
+
+if TYPE_CHECKING:
+    from recbole_darec.backbone.base import Triples
 
 
 class Alignment(nn.Module, ABC):
@@ -57,13 +59,16 @@ class Alignment(nn.Module, ABC):
         """Named scalar terms, unweighted.
 
         Args:
-            output: representations of all users and items, in this step's graph.
+            output: what the backbone made in this step (with ``mask``, before ``fuse``).
             batch: ids of the step's users, positive and negative items.
             active: names of the terms whose weight is not 0; only these need be computed.
         """
 
     def mask(self, ego: Tensor) -> Tensor:
-        """The backbone's input embeddings ``(n_users + n_items, d)``, masked where the method asks."""
+        """The backbone's input embeddings ``(n_users + n_items, d)``, some rows of them masked.
+
+        Called once before each forward pass of training.
+        """
         return ego
 
     def fuse(self, output: CollaborativeOutput) -> CollaborativeOutput:

@@ -1,0 +1,256 @@
+"""DaRec: disentangled alignment of collaborative and semantic representations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from recbole_darec.alignment.base import Alignment
+from recbole_darec.alignment.centers import PreferenceCenters, cluster_means
+from recbole_darec.alignment.global_structure import NORMALIZERS, GlobalStructureLoss
+from recbole_darec.alignment.local_structure import LocalStructureLoss
+from recbole_darec.alignment.matching import MATCHINGS
+from recbole_darec.alignment.orthogonality import OrthogonalityLoss
+from recbole_darec.alignment.projection import ACTIVATIONS, Projection
+from recbole_darec.alignment.sampling import SAMPLINGS, RowSampler
+from recbole_darec.alignment.transform import TRANSFORMS, transform_embeddings
+from recbole_darec.alignment.uniformity import UniformityLoss
+from recbole_darec.backbone.output import CollaborativeOutput
+from recbole_darec.data.side_embeddings import SideEmbeddings
+from recbole_darec.keys import Key
+
+if TYPE_CHECKING:
+    from recbole_darec.backbone.base import Triples
+
+
+class Sides(NamedTuple):
+    """The same rows on the collaborative and on the semantic side."""
+
+    collaborative: Tensor
+    semantic: Tensor
+
+
+class DaRec(Alignment):
+    """Splits both sides into specific and shared parts and aligns the shared parts' structure.
+
+    Yang et al., *DaRec: A Disentangled Alignment Framework for Large Language Model and
+    Recommender System*, ICDE 2025, arXiv 2408.08231. Four encoders; terms ``or`` (specific and
+    shared parts orthogonal), ``uni`` (specific parts uniform), ``glo`` (shared parts have one
+    similarity matrix) and ``loc`` (shared parts have the same preference centres). What the text
+    available to us leaves open is a key each; docs/method.md says which.
+
+    A step touches a sample of rows only: its cost is independent of the numbers of users and
+    items, unless ``score`` is not ``backbone``.
+    """
+
+    keys: ClassVar[Mapping[str, Key]] = {
+        "alignment_weight": Key(float, low=0),
+        "or_weight": Key(float, low=0),
+        "uni_weight": Key(float, low=0),
+        "glo_weight": Key(float, low=0),
+        "loc_weight": Key(float, low=0),
+        "alignment_warmup": Key(int, low=0),
+        "n_sampled": Key(int, low=2),
+        "sampling": Key(str, choices=SAMPLINGS),
+        "n_centers": Key(int, low=1),
+        "kmeans_iterations": Key(int, low=1),
+        "kmeans_every": Key(int, low=1),
+        "matching": Key(str, choices=MATCHINGS),
+        "structure": Key(str, choices=("joint", "separate")),
+        "global_normalizer": Key(str, choices=NORMALIZERS),
+        "uniformity_t": Key(float, low=0, open_low=True),
+        "projection_layers": Key(int, low=1),
+        "projection_hidden": Key(int, low=1, optional=True),
+        "projection_activation": Key(str, choices=tuple(ACTIVATIONS)),
+        "embedding_transform": Key(str, choices=TRANSFORMS),
+        "anchor": Key(str, choices=("none", "detach", "raw")),
+        "detach": Key(str, choices=("none", "disentanglement")),
+        "score": Key(str, choices=("backbone", "sum", "semantic")),
+    }
+    search_space: ClassVar[Mapping[str, str]] = {
+        "alignment_weight": "choice [0.001, 0.01, 0.1, 1]",
+        "n_centers": "choice [2, 4, 8, 16, 50, 100]",
+        "n_sampled": "choice [512, 1024, 2048, 4096]",
+    }
+    term_weights: ClassVar[Mapping[str, str]] = {
+        "or": "or_weight",
+        "uni": "uni_weight",
+        "glo": "glo_weight",
+        "loc": "loc_weight",
+    }
+
+    steps: Tensor
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        dim: int,
+        users_side: SideEmbeddings,
+        items_side: SideEmbeddings,
+    ) -> None:
+        sides = transform_embeddings(users_side, items_side, config["embedding_transform"])
+        super().__init__(config, dim, *sides)
+        self.anchor: str = config["anchor"]
+        self.detach: str = config["detach"]
+        self.separate = config["structure"] == "separate"
+        self.warmup: int = config["alignment_warmup"]
+        self.score: str = config["score"]
+        self.fuses = self.score != "backbone"
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self._build_encoders(config)
+        self._build_losses(config)
+
+    def _build_encoders(self, config: Mapping[str, Any]) -> None:
+        def encoder(d_in: int) -> Projection:
+            return Projection(
+                d_in,
+                self.dim,
+                self.generator,
+                config["projection_layers"],
+                config["projection_hidden"],
+                config["projection_activation"],
+            )
+
+        self.collaborative_specific = encoder(self.dim)
+        self.collaborative_shared = encoder(self.dim)
+        self.semantic_specific = encoder(self.users_side.dim)
+        self.semantic_shared = encoder(self.users_side.dim)
+
+    def _build_losses(self, config: Mapping[str, Any]) -> None:
+        self.sampler = RowSampler(
+            self.users_side,
+            self.items_side,
+            config["n_sampled"],
+            config["sampling"],
+            self.generator,
+        )
+        self.orthogonality = OrthogonalityLoss()
+        self.uniformity = UniformityLoss(config["uniformity_t"])
+        self.global_structure = GlobalStructureLoss(config["global_normalizer"])
+        self.local_structure = LocalStructureLoss(config["matching"])
+        width = max(self.dim, self.users_side.dim) if self.anchor == "raw" else self.dim
+        self.centers = nn.ModuleList(
+            PreferenceCenters(
+                config["n_centers"],
+                width,
+                self.generator,
+                config["kmeans_iterations"],
+                config["kmeans_every"],
+            )
+            for _ in range(2 if self.separate else 1)
+        )
+
+    def forward(
+        self, output: CollaborativeOutput, batch: Triples, active: frozenset[str]
+    ) -> dict[str, Tensor]:
+        """The active terms on a sample of rows; each is 0 where no row has an embedding.
+
+        During the first ``alignment_warmup`` steps of training the terms grow linearly to their
+        full size. Args and returns: see ``Alignment.forward``.
+        """
+        names = [name for name in self.term_weights if name in active]
+        if not names:
+            return {}
+        users, items = self.sampler(batch)
+        rows = Sides(
+            torch.cat([output.users[users], output.items[items]]),
+            torch.cat([self.users_side.table[users], self.items_side.table[items]]),
+        )
+        if not len(rows.collaborative):
+            return dict.fromkeys(names, rows.collaborative.sum())
+        terms: dict[str, Tensor] = {}
+        shared = self._shared(rows)
+        if active & {"or", "uni"}:
+            split = (rows, shared) if self.detach == "none" else self._detached(rows)
+            terms |= self._disentanglement(*split, active)
+        if active & {"glo", "loc"}:
+            terms |= self._structure(rows, shared, len(users), active)
+        ramp = self._ramp()
+        return {name: terms[name] * ramp for name in names}
+
+    def fuse(self, output: CollaborativeOutput) -> CollaborativeOutput:
+        """The representations that are scored, as key ``score`` says.
+
+        ``sum`` adds the collaborative shared and specific part to each row, ``semantic`` the
+        semantic shared part to each row that has an embedding. Both encode all rows.
+        """
+        if self.score == "backbone":
+            return output
+        users = self._fused(output.users, self.users_side)
+        items = self._fused(output.items, self.items_side)
+        return CollaborativeOutput(users, items, output.extras)
+
+    def _fused(self, rows: Tensor, side: SideEmbeddings) -> Tensor:
+        added: Tensor
+        if self.score == "sum":
+            added = self.collaborative_shared(rows) + self.collaborative_specific(rows)
+        else:
+            added = self.semantic_shared(side.table) * side.present.unsqueeze(1)
+        return rows + added
+
+    def _disentanglement(
+        self, rows: Sides, shared: Sides, active: frozenset[str]
+    ) -> dict[str, Tensor]:
+        specific = Sides(
+            self.collaborative_specific(rows.collaborative), self.semantic_specific(rows.semantic)
+        )
+        terms = {}
+        if "or" in active:
+            pairs = zip(specific, shared, strict=True)
+            terms["or"] = torch.stack([self.orthogonality(*pair) for pair in pairs]).sum()
+        if "uni" in active:
+            terms["uni"] = torch.stack([self.uniformity(side) for side in specific]).sum()
+        return terms
+
+    def _structure(
+        self, rows: Sides, shared: Sides, n_users: int, active: frozenset[str]
+    ) -> dict[str, Tensor]:
+        if self.anchor == "detach":
+            shared = Sides(shared.collaborative, shared.semantic.detach())
+        found: dict[str, list[Tensor]] = {name: [] for name in ("glo", "loc") if name in active}
+        n = len(rows.semantic)
+        bounds = [0, n_users, n] if self.separate else [0, n]
+        for kind, (start, stop) in enumerate(pairwise(bounds)):
+            if start == stop:
+                continue
+            part = Sides(shared.collaborative[start:stop], shared.semantic[start:stop])
+            raw = rows.semantic[start:stop]
+            if "glo" in found:
+                theirs = raw if self.anchor == "raw" else part.semantic
+                found["glo"].append(self.global_structure(part.collaborative, theirs))
+            if "loc" in found:
+                found["loc"].append(self._local(part, raw, kind))
+        return {name: torch.stack(values).mean() for name, values in found.items()}
+
+    def _local(self, shared: Sides, raw: Tensor, kind: int) -> Tensor:
+        centers = self.centers[kind]
+        assert isinstance(centers, PreferenceCenters)
+        width = centers.centers.shape[2]
+        clustered = (shared.collaborative, raw if self.anchor == "raw" else shared.semantic)
+        # Columns of zeros change no distance.
+        points = torch.stack([F.pad(side, (0, width - side.shape[1])) for side in clustered])
+        labels = centers(points.detach())
+        count = min(centers.centers.shape[1], len(raw))
+        loss: Tensor = self.local_structure(*cluster_means(torch.stack(shared), labels, count))
+        return loss
+
+    def _shared(self, rows: Sides) -> Sides:
+        return Sides(
+            self.collaborative_shared(rows.collaborative), self.semantic_shared(rows.semantic)
+        )
+
+    def _detached(self, rows: Sides) -> tuple[Sides, Sides]:
+        rows = Sides(rows.collaborative.detach(), rows.semantic)
+        return rows, self._shared(rows)
+
+    def _ramp(self) -> float:
+        if not self.warmup:
+            return 1.0
+        if self.training:
+            self.steps += 1
+        return min(1.0, int(self.steps) / self.warmup)

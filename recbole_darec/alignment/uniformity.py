@@ -1,0 +1,52 @@
+"""L_uni of DaRec."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from recbole_darec.alignment.checks import require_matrix
+
+
+class UniformityLoss(nn.Module):
+    """Log of the mean Gaussian potential between all pairs of different rows.
+
+    ``log E_{i != j} exp(-t ||g(x_i) - g(x_j)||^2)`` with g = l2-normalisation (Wang and Isola,
+    ICML 2020). DaRec (arXiv 2408.08231), L_uni, has t = 2 and is the sum of this over the
+    collaborative and the semantic side; its G is not defined in the text available to us.
+
+    Args:
+        t: sharpness of the potential.
+
+    Raises:
+        ValueError: if ``t`` is not positive.
+    """
+
+    def __init__(self, t: float = 2.0) -> None:
+        super().__init__()
+        if not t > 0:
+            raise ValueError(f"t must be positive, got {t}")
+        self.t = t
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Loss of one side; 0 where there are fewer than two rows.
+
+        Args:
+            rows: ``(n, d)``, none of them 0.
+
+        Raises:
+            ValueError: if ``rows`` is not a matrix.
+        """
+        require_matrix("rows", rows)
+        n = len(rows)
+        if n < 2:
+            return rows.sum() * 0.0
+        unit = F.normalize(rows, dim=1)
+        # On the unit sphere ||x - y||^2 = 2 - 2 <x, y>.
+        exponents = 2 * self.t * (unit @ unit.T - 1)
+        itself = torch.eye(n, dtype=torch.bool, device=rows.device)
+        exponents = exponents.masked_fill(itself, -math.inf)
+        return exponents.flatten().logsumexp(0) - math.log(n * (n - 1))
