@@ -17,7 +17,9 @@ import logging
 import os
 import re
 import tempfile
+import warnings
 import zipfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,14 @@ def install() -> None:
     restore_dok_matrix_update()
     mend_dataset_download()
     put_tensorboard_beside_log()
+    limit_dgcf_sample()
+    silence_deprecations()
+    if _recbole_version() == "1.2.0":
+        stop_ngcf_dropout_in_evaluation()
+        index_diffrec_predictions()
+        allow_diffrec_without_noise()
+        give_simplex_its_dropout()
+        return_predictions_on_device()
 
 
 def restore_numpy_aliases() -> None:
@@ -114,6 +124,142 @@ class _NoTensorBoard:
 
     def add_hparams(self, *args: Any, **kwargs: Any) -> None:
         """Drop the hyper-parameters."""
+
+
+def limit_dgcf_sample() -> None:
+    """DGCF of RecBole 1.2.0 and 1.2.1 draws more users than there are on small datasets.
+
+    The size of its sample for the distance correlation follows the larger of users and items, so
+    that ``random.sample`` raises ``Sample larger than population`` where one batch holds many of
+    the interactions.
+    """
+    from recbole.model.general_recommender import dgcf
+
+    sample = dgcf.sample_cor_samples
+
+    def sample_cor_samples(n_users: int, n_items: int, cor_batch_size: int) -> Any:
+        return sample(n_users, n_items, min(cor_batch_size, n_users, n_items))
+
+    dgcf.sample_cor_samples = sample_cor_samples
+
+
+def silence_deprecations() -> None:
+    """RecBole 1.2.0 and 1.2.1 use calls that pandas 2 and PyTorch 2 keep, with a warning.
+
+    These are ``fillna(inplace=True)`` on a column, ``torch.sparse.FloatTensor`` and
+    ``torch.cuda.amp.GradScaler``; they work in the versions that this package asks for.
+    """
+    for category in (FutureWarning, DeprecationWarning):
+        warnings.filterwarnings("ignore", category=category, module=r"recbole\.")
+    warnings.filterwarnings("ignore", message=r"torch\.sparse\.SparseTensor", module=r"recbole\.")
+
+
+def stop_ngcf_dropout_in_evaluation() -> None:
+    """NGCF of RecBole 1.2.0 makes its dropout inside ``forward``, so it stays on in evaluation.
+
+    Validation and test then score randomly thinned embeddings; 1.2.1 mended it.
+    """
+    from recbole.model.general_recommender.ngcf import NGCF
+
+    thinned = NGCF.forward
+
+    def forward(self: Any) -> Any:
+        if self.training:
+            return thinned(self)
+        rate, self.message_dropout = self.message_dropout, 0.0
+        try:
+            return thinned(self)
+        finally:
+            self.message_dropout = rate
+
+    NGCF.forward = forward
+
+
+def index_diffrec_predictions() -> None:
+    """``predict`` of DiffRec and LDiffRec in RecBole 1.2.0 scores every user with every item.
+
+    It returns a square instead of one score a pair, which corrupts sampled evaluation; 1.2.1
+    mended it.
+    """
+    import torch
+    from recbole.model.general_recommender.diffrec import DiffRec
+    from recbole.model.general_recommender.ldiffrec import LDiffRec
+
+    def predict(self: Any, interaction: Any) -> torch.Tensor:
+        item = interaction[self.ITEM_ID]
+        scores: torch.Tensor = self.full_sort_predict(interaction)
+        return scores[torch.arange(len(item), device=scores.device), item]
+
+    DiffRec.predict = predict
+    LDiffRec.predict = predict
+
+
+def allow_diffrec_without_noise() -> None:
+    """DiffRec and LDiffRec of RecBole 1.2.0 raise AttributeError for ``noise_scale: 0``.
+
+    They read the noise schedule that this value leaves out; as in 1.2.1, there is then neither a
+    schedule nor a reweighting by it.
+    """
+    from recbole.model.general_recommender.diffrec import DiffRec
+
+    calculate = DiffRec.calculate_for_diffusion
+
+    def calculate_for_diffusion(self: Any) -> None:
+        if self.noise_scale == 0:
+            self.reweight = False
+        else:
+            calculate(self)
+
+    DiffRec.calculate_for_diffusion = calculate_for_diffusion
+
+
+def give_simplex_its_dropout() -> None:
+    """SimpleX of RecBole 1.2.0 ignores ``dropout_prob``: its dropout is 0.1 whatever is asked.
+
+    1.2.1 mended it, with 0.1 as the default.
+    """
+    from recbole.model.general_recommender.simplex import SimpleX
+
+    initialise = SimpleX.__init__
+
+    def __init__(self: Any, config: Any, dataset: Any) -> None:  # noqa: N807
+        initialise(self, config, dataset)
+        if config["dropout_prob"] is not None:
+            self.dropout.p = config["dropout_prob"]
+
+    SimpleX.__init__ = __init__
+
+
+def return_predictions_on_device() -> None:
+    """``predict`` of Random, ADMMSLIM and SLIMElastic in RecBole 1.2.0 answers on the CPU.
+
+    Sampled evaluation on a GPU then fails; 1.2.1 mended it.
+    """
+    from recbole.model.general_recommender import ADMMSLIM, Random, SLIMElastic
+
+    def on_device(predict: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        return lambda self, interaction: predict(self, interaction).to(self.device)
+
+    for model in (ADMMSLIM, Random, SLIMElastic):
+        model.predict = on_device(model.predict)
+
+
+def check_packages(config: Any) -> None:
+    """Refuse a run that would miss a package only when training has begun.
+
+    Raises:
+        ConfigError: naming the package and the command that installs it.
+    """
+    needed = []
+    if config["model"] == "NCL":
+        needed.append(("model 'NCL'", "faiss", "faiss-cpu"))
+    if config["model"] == "NNCF" and config["neigh_info_method"] == "louvain":
+        needed.append(("neigh_info_method 'louvain'", "community", "python-louvain"))
+    if config["log_wandb"]:
+        needed.append(("log_wandb", "wandb", "wandb"))
+    for what, module, package in needed:
+        if importlib.util.find_spec(module) is None:
+            raise ConfigError(f"{what} needs the package '{package}': pip install {package}")
 
 
 def known_datasets() -> dict[str, str]:
@@ -218,6 +364,13 @@ def _where_files_belong(name: str, folder: Path) -> str:
         f"Put the files there yourself: {folder / name}.inter, and where the dataset has them "
         f"{folder / name}.item and {folder / name}.user; or correct 'dataset' and 'data_path'"
     )
+
+
+def _recbole_version() -> str:
+    import recbole
+
+    version: str = recbole.__version__
+    return version
 
 
 def _recbole_folder() -> Path:
