@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 
 from recbole_darec.keys import ConfigError
@@ -44,9 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     known, rest = _parser().parse_known_args(arguments)
     files = [name for given in known.config_files for name in given.split()]
-    # Encoders look for their weights on the machine before they look elsewhere; RecBole's and
-    # Transformers' warnings of their own are not the user's.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # RecBole's own use of what its libraries are about to change; nothing a user can act on.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
     try:
         from recbole_darec.quick_start import run_recbole_darec
 

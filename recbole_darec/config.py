@@ -253,7 +253,7 @@ class Config(RecBoleConfig):  # type: ignore[misc]
     def _check_dataset(self, final: Mapping[str, Any]) -> None:
         if self.dataset == "ml-100k" or (Path(final["data_path"]) / self.dataset).is_dir():
             return
-        downloadable = compat.downloadable_datasets()
+        downloadable = compat.known_datasets()
         if self.dataset in downloadable:
             return
         parent = Path(final["data_path"])

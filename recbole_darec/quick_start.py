@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from recbole.utils import get_environment, init_seed, set_color
 
+from recbole_darec import compat
 from recbole_darec.checkpoint import CheckpointError
 from recbole_darec.config import Config
 from recbole_darec.data.preparation import create_dataset, data_fingerprint, prepare_data
@@ -58,6 +59,7 @@ def run_recbole_darec(
         if folder.metrics.is_file():
             return _result(folder.read_metrics(), folder)
     else:
+        compat.require_dataset(config)
         check_side_configuration(config)
         folder = RunFolder.create(config)
     return _run(config, folder, saved, callback_fn)
