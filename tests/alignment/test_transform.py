@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from recbole_darec.alignment.transform import transform_embeddings
+from recbole_darec.data.side_embeddings import SideEmbeddings
+from recbole_darec.keys import ConfigError
+
+
+def present_rows(*sides):
+    return np.concatenate([side.table[side.present].numpy() for side in sides])
+
+
+def test_center_subtracts_the_mean_of_present_rows_of_both_kinds(world):
+    users, items = world.side(9, absent=(2,)), world.side(7)
+    mean = np.mean([*users.table[[1, 3, 4, 5, 6, 7, 8]].tolist(), *items.table[1:].tolist()], 0)
+    made_users, made_items = transform_embeddings(users, items, "center")
+    np.testing.assert_allclose(made_users.table[3], users.table[3] - mean, atol=1e-6)
+    np.testing.assert_allclose(made_items.table[1], items.table[1] - mean, atol=1e-6)
+    assert made_users.table[[0, 2]].abs().sum() == 0
+    assert made_users.present.tolist() == users.present.tolist()
+
+
+def test_whitened_rows_have_unit_covariance(world):
+    rows = present_rows(*transform_embeddings(world.side(200), world.side(150), "whiten"))
+    np.testing.assert_allclose(np.cov(rows.T), np.eye(rows.shape[1]), atol=1e-4)
+
+
+def test_whitening_drops_directions_without_variance():
+    table = np.random.default_rng(0).normal(size=(50, 3)) @ np.eye(3, 6)
+    present = np.arange(50) > 0
+    side = SideEmbeddings((table * present[:, None]).astype(np.float32), present)
+    assert transform_embeddings(side, side, "whiten")[0].dim == 3
+
+
+def test_none_changes_nothing(world):
+    users, items = world.side(5), world.side(6)
+    assert transform_embeddings(users, items, "none") == (users, items)
+
+
+def test_a_kind_without_any_text(world):
+    users, items = world.side(4, absent=(1, 2, 3)), world.side(9)
+    for method in ("center", "whiten"):
+        assert transform_embeddings(users, items, method)[0].table.abs().sum() == 0
+
+
+def test_wrong_input(world):
+    with pytest.raises(ConfigError, match="user embeddings are 6 wide and item embeddings 5;"):
+        transform_embeddings(world.side(4), world.side(4, dim=5), "none")
+    with pytest.raises(ConfigError, match="'embedding_transform' is 'whiten', but only 1 rows"):
+        transform_embeddings(world.side(2), world.side(2, absent=(1,)), "whiten")
+    with pytest.raises(ValueError, match="transform 'scale' is not one of none, center, whiten"):
+        transform_embeddings(world.side(2), world.side(2), "scale")
