@@ -1,0 +1,110 @@
+"""RecBole's dataset with side embeddings."""
+
+from __future__ import annotations
+
+import numpy as np
+from recbole.data.dataset import Dataset
+
+from recbole_darec.data.assemble import item_means, settle_missing
+from recbole_darec.data.side_embeddings import SideEmbeddings
+from recbole_darec.embedding.placebo import placebo
+from recbole_darec.embedding.source import SideRows, side_rows
+from recbole_darec.keys import ConfigError
+
+_PLACEBO_STREAM = 7
+
+
+class SideEmbeddingDataset(Dataset):  # type: ignore[misc]
+    """A RecBole dataset whose users and items carry semantic embeddings.
+
+    The embeddings are attached when the dataset is built, after filtering, remapping and
+    splitting: ids, their numbers and the splits are those of the plain dataset. They are found
+    through RecBole's ``get_preload_weight(field)`` or, with the mask of rows that really have
+    one, through ``side_embeddings(field)``.
+
+    With ``embedding_placebo`` the items' vectors are replaced first; users who get the mean of
+    their items' vectors get the mean of the replaced ones.
+    """
+
+    def _get_preset(self) -> None:
+        super()._get_preset()
+        self._side_embeddings: dict[str, SideEmbeddings] = {}
+
+    def build(self) -> list[Dataset]:
+        """Split as RecBole does, then attach the side embeddings.
+
+        Raises:
+            ConfigError: if a source of texts or vectors is missing or malformed.
+        """
+        datasets: list[Dataset] = super().build()
+        self._attach(datasets[0])
+        return datasets
+
+    def side_embeddings(self, field: str) -> SideEmbeddings:
+        """The side embeddings of the ids of a field (user or item id).
+
+        Raises:
+            ValueError: if the dataset has not been built or the field has none.
+        """
+        if field not in self._side_embeddings:
+            raise ValueError(f"no side embeddings for '{field}'; call build() first")
+        return self._side_embeddings[field]
+
+    def _attach(self, training: Dataset) -> None:
+        config = self.config
+        generator = np.random.default_rng([int(config["seed"]), _PLACEBO_STREAM])
+        items = self._own_rows("item", self.iid_field, generator)
+        if items is None:
+            raise ConfigError(
+                f"dataset '{config['dataset']}' has no text and no embeddings of its items: set "
+                "'item_template', 'item_text_file' or 'item_embedding_file'"
+            )
+        users = self._user_rows(training, items, generator)
+        for field, (table, present), what in (
+            (self.iid_field, items, "items"),
+            (self.uid_field, users, "users"),
+        ):
+            side = settle_missing(
+                table, present, config["missing_text"], self.field2id_token[field], what
+            )
+            self._side_embeddings[field] = side
+            self._preloaded_weight[field] = side.table.numpy()
+
+    def _own_rows(
+        self, side: str, field: str, generator: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """Table ``(n, d_L)`` and mask ``(n,)`` of the vectors that a side has itself."""
+        ids = [str(token) for token in self.field2id_token[field][1:]]
+        rows: SideRows | None = side_rows(self.config, side, ids)
+        if rows is None:
+            return None
+        present = np.concatenate([[False], rows.present])
+        table = np.zeros((len(present), rows.vectors.shape[1]), dtype=np.float32)
+        table[present] = placebo(rows.vectors, self.config["embedding_placebo"], generator)
+        return table, present
+
+    def _user_rows(
+        self,
+        training: Dataset,
+        items: tuple[np.ndarray, np.ndarray],
+        generator: np.random.Generator,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        own = self._own_rows("user", self.uid_field, generator)
+        if own is not None and own[0].shape[1] != items[0].shape[1]:
+            raise ConfigError(
+                f"users' embeddings have {own[0].shape[1]} dimensions, items' "
+                f"{items[0].shape[1]}; encode both with the same encoder"
+            )
+        if own is not None and self.config["user_without_text"] == "missing":
+            return own
+        interactions = training.inter_feat
+        table, present = item_means(
+            interactions[self.uid_field].numpy(),
+            interactions[self.iid_field].numpy(),
+            self.user_num,
+            *items,
+        )
+        if own is not None:
+            table[own[1]] = own[0][own[1]]
+            present = present | own[1]
+        return table, present

@@ -1,0 +1,33 @@
+"""Configuration keys of the embedding room; defaults stand in properties/embedding.yaml."""
+
+from __future__ import annotations
+
+from recbole_darec.keys import Key
+
+_OPTIONAL_TEXT = Key(str, optional=True)
+
+KEYS: dict[str, Key] = {
+    "item_template": _OPTIONAL_TEXT,
+    "user_template": _OPTIONAL_TEXT,
+    "item_text_file": _OPTIONAL_TEXT,
+    "user_text_file": _OPTIONAL_TEXT,
+    "item_text_id_column": _OPTIONAL_TEXT,
+    "user_text_id_column": _OPTIONAL_TEXT,
+    "item_text_column": _OPTIONAL_TEXT,
+    "user_text_column": _OPTIONAL_TEXT,
+    "item_embedding_file": _OPTIONAL_TEXT,
+    "user_embedding_file": _OPTIONAL_TEXT,
+    "user_without_text": Key(str, choices=("item_mean", "missing")),
+    "missing_text": Key(str, choices=("error", "mask", "mean")),
+    "embedding_placebo": Key(str, choices=("none", "shuffle", "gaussian")),
+    "embedding_dir": Key(str),
+    "text_encoder": Key(str),
+    "text_encoder_revision": _OPTIONAL_TEXT,
+    "text_pooling": Key(str, choices=("auto", "mean", "cls", "last", "max")),
+    "text_normalize": Key(str, choices=("auto", "unit", "none")),
+    "text_max_length": Key(int, low=1, optional=True),
+    "text_prefix": _OPTIONAL_TEXT,
+    "text_dtype": Key(str, choices=("float32", "bfloat16", "float16")),
+    "text_device": Key(str),
+    "text_batch_tokens": Key(int, low=1),
+}

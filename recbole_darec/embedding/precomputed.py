@@ -1,0 +1,202 @@
+"""Vectors by external id from files that somebody else made.
+
+========================  =====================================================================
+``X.npy``                 matrix ``(n, d)``; ids, in the same order, in ``X.ids.txt`` (a line an
+                          id), ``X.ids.npy`` or ``X.ids.csv`` (first column, with a header)
+``X.npz``                 arrays ``ids`` and ``embeddings``
+``X.safetensors``         tensor ``embeddings``; ids beside it as for ``.npy``, or as a tensor of
+                          integers ``ids``
+``X.parquet``             first column ids; one column of lists, or one column a dimension
+``X.csv``                 header; first column ids, one column a dimension
+``X.itememb``, ``.useremb``  RecBole's text: header ``id:token<TAB>emb:float_seq``
+``X.pkl``                 RLMRec's NumPy array; row numbers are the ids. Nothing but arrays is read
+========================  =====================================================================
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from recbole_darec.keys import ConfigError
+
+Rows = tuple[list[str], np.ndarray]
+
+
+def load_embeddings(path: Path, key: str) -> Rows:
+    """Ids and vectors of a file; the kinds are listed in the module's docstring.
+
+    Args:
+        path: the file.
+        key: the configuration key that named it, for messages.
+
+    Returns:
+        The ids, and float32 ``(n, d)``.
+
+    Raises:
+        ConfigError: if the file is missing, unreadable, of an unknown kind, not a matrix of
+            finite numbers, or does not have exactly one id for every row.
+    """
+    check_embedding_file(path, key)
+    try:
+        ids, matrix = _READERS[path.suffix](path)
+        matrix = np.asarray(matrix)
+    except (ValueError, KeyError, OSError, EOFError, pickle.UnpicklingError, ImportError) as error:
+        raise ConfigError(f"key '{key}': {path} cannot be read: {error}") from error
+    _check(ids, matrix, f"key '{key}': {path}")
+    return ids, matrix.astype(np.float32, copy=False)
+
+
+def check_embedding_file(path: Path, key: str) -> None:
+    """Whether the file exists and is of a known kind, without reading it.
+
+    Raises:
+        ConfigError: if not.
+    """
+    if not path.is_file():
+        raise ConfigError(f"key '{key}': the file {path} does not exist")
+    if path.suffix not in _READERS:
+        raise ConfigError(f"key '{key}': {path} must end in one of {', '.join(_READERS)}")
+    if path.suffix == ".npy":
+        try:
+            _ids_file(path)
+        except ValueError as error:
+            raise ConfigError(f"key '{key}': {error}") from error
+
+
+def _check(ids: list[str], matrix: np.ndarray, where: str) -> None:
+    if matrix.dtype.kind not in "fiu" or matrix.ndim != 2 or 0 in matrix.shape:
+        raise ConfigError(
+            f"{where} must hold a matrix of numbers (rows, dimensions), found "
+            f"{matrix.dtype} {matrix.shape}"
+        )
+    if len(ids) != len(matrix):
+        raise ConfigError(f"{where} has {len(matrix)} rows, but there are {len(ids)} ids")
+    finite = np.isfinite(matrix).all(axis=1)
+    if not finite.all():
+        bad = np.flatnonzero(~finite)
+        examples = ", ".join(f"{row} (id {ids[row]})" for row in bad[:5])
+        raise ConfigError(f"{where} has NaN or infinite values in {len(bad)} rows: {examples}")
+    series = pd.Series(ids, dtype=str)
+    repeated = series[series.duplicated()].unique()
+    if len(repeated):
+        raise ConfigError(
+            f"{where} has {len(repeated)} ids more than once: {', '.join(repeated[:5])}; "
+            "keep one row per id"
+        )
+
+
+def _ids_file(path: Path) -> Path:
+    candidates = [path.with_suffix(f".ids{suffix}") for suffix in (".txt", ".npy", ".csv")]
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
+    names = ", ".join(candidate.name for candidate in candidates)
+    raise ValueError(f"no ids beside {path}; write one id per row into one of {names}")
+
+
+def _read_ids(path: Path) -> list[str]:
+    file = _ids_file(path)
+    if file.suffix == ".npy":
+        return _as_ids(np.load(file, allow_pickle=False))
+    if file.suffix == ".csv":
+        return _as_ids(pd.read_csv(file, dtype=str, keep_default_na=False).iloc[:, 0])
+    return file.read_text(encoding="utf-8").splitlines()
+
+
+def _as_ids(values: Any) -> list[str]:
+    return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
+
+
+def _npy(path: Path) -> Rows:
+    return _read_ids(path), np.load(path, allow_pickle=False)
+
+
+def _npz(path: Path) -> Rows:
+    with np.load(path, allow_pickle=False) as arrays:
+        return _as_ids(arrays["ids"]), arrays["embeddings"]
+
+
+def _safetensors(path: Path) -> Rows:
+    from safetensors.torch import load_file
+
+    tensors = load_file(path)
+    ids = _as_ids(tensors["ids"].tolist()) if "ids" in tensors else _read_ids(path)
+    return ids, tensors["embeddings"].float().numpy()
+
+
+def _parquet(path: Path) -> Rows:
+    frame = pd.read_parquet(path)
+    if frame.shape[1] == 2:
+        return _as_ids(frame.iloc[:, 0]), np.array(
+            [np.asarray(row, dtype=np.float32) for row in frame.iloc[:, 1]]
+        )
+    return _as_ids(frame.iloc[:, 0]), frame.iloc[:, 1:].to_numpy(dtype=np.float32)
+
+
+def _csv(path: Path) -> Rows:
+    frame = pd.read_csv(path, dtype={0: str})
+    return _as_ids(frame.iloc[:, 0]), frame.iloc[:, 1:].to_numpy(dtype=np.float32)
+
+
+def _recbole(path: Path) -> Rows:
+    frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    rows = [np.array(text.split(), dtype=np.float32) for text in frame.iloc[:, 1]]
+    return _as_ids(frame.iloc[:, 0]), np.array(rows)
+
+
+def _rlmrec(path: Path) -> Rows:
+    with path.open("rb") as file:
+        matrix = _ArrayUnpickler(file).load()
+    if not isinstance(matrix, np.ndarray):
+        raise ValueError(f"it holds a {type(matrix).__name__}, not a NumPy array")
+    return [str(row) for row in range(len(matrix))], matrix
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Reads NumPy arrays; any other global in the file is refused before it is looked up."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("_codecs", "encode"):
+            return _latin1
+        if (module, name) in {("numpy", "ndarray"), ("numpy", "dtype")}:
+            return getattr(np, name)
+        home, _, leaf = module.rpartition(".")
+        if home in {"numpy.core", "numpy._core"} and (leaf, name) in _ARRAY_BUILDERS:
+            return _ARRAY_BUILDERS[leaf, name]
+        raise pickle.UnpicklingError(
+            f"it asks for '{module}.{name}'; only pickles of NumPy arrays are read"
+        )
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"it asks for the codec '{encoding}'")
+    return text.encode("latin1")
+
+
+def _array_builders() -> dict[tuple[str, str], Callable[..., Any]]:
+    """The functions that NumPy's own pickles call, whatever the version names their module."""
+    reconstruct = np.empty(0).__reduce__()[0]
+    assert callable(reconstruct)
+    frombuffer = np.zeros(1).__reduce_ex__(5)[0]
+    assert callable(frombuffer)
+    return {("multiarray", "_reconstruct"): reconstruct, ("numeric", "_frombuffer"): frombuffer}
+
+
+_ARRAY_BUILDERS = _array_builders()
+_READERS: dict[str, Callable[[Path], Rows]] = {
+    ".npy": _npy,
+    ".npz": _npz,
+    ".safetensors": _safetensors,
+    ".parquet": _parquet,
+    ".csv": _csv,
+    ".itememb": _recbole,
+    ".useremb": _recbole,
+    ".pkl": _rlmrec,
+}

@@ -1,0 +1,108 @@
+"""Which of the configured sources gives the vectors of items or users, and the vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recbole_darec.embedding.encode import embed_texts
+from recbole_darec.embedding.precomputed import check_embedding_file, load_embeddings
+from recbole_darec.embedding.text import (
+    file_texts,
+    id_field,
+    read_atomic,
+    read_table,
+    template_fields,
+    template_texts,
+    text_columns,
+)
+from recbole_darec.keys import ConfigError
+
+
+@dataclass(frozen=True)
+class SideRows:
+    """Vectors for some external ids.
+
+    Attributes:
+        present: bool ``(n,)``, which of the ids have a vector.
+        vectors: float32 ``(present.sum(), d_L)``, in the order of the ids.
+    """
+
+    present: np.ndarray
+    vectors: np.ndarray
+
+
+def side_source(config: Mapping[str, Any], side: str) -> str | None:
+    """The key that gives the vectors of ``side`` (``item`` or ``user``), or None.
+
+    Raises:
+        ConfigError: if both an embedding file and a text file are named.
+    """
+    named = [k for k in (f"{side}_embedding_file", f"{side}_text_file") if config[k] is not None]
+    if len(named) > 1:
+        raise ConfigError(f"keys '{named[0]}' and '{named[1]}' are both set; keep one of them")
+    if named:
+        return named[0]
+    return f"{side}_template" if config[f"{side}_template"] is not None else None
+
+
+def side_rows(config: Mapping[str, Any], side: str, ids: Sequence[str]) -> SideRows | None:
+    """Vectors of the items or users with these external ids; None without any source.
+
+    Raises:
+        ConfigError: if the source is missing, malformed or knows none of the ids.
+    """
+    key = side_source(config, side)
+    if key is None:
+        return None
+    if key.endswith("embedding_file"):
+        known, matrix = load_embeddings(Path(config[key]).expanduser(), key)
+        row_of = {identity: row for row, identity in enumerate(known)}
+        present = np.array([identity in row_of for identity in ids], dtype=bool)
+        _check_common(config, key, present, ids, known)
+        return SideRows(present, matrix[[row_of[i] for i in ids if i in row_of]])
+    texts = template_texts(config, side) if key.endswith("template") else file_texts(config, side)
+    present = np.array([identity in texts for identity in ids], dtype=bool)
+    _check_common(config, key, present, ids, list(texts))
+    return SideRows(present, embed_texts(config, [texts[i] for i in ids if i in texts]))
+
+
+def _check_common(
+    config: Mapping[str, Any],
+    key: str,
+    present: np.ndarray,
+    ids: Sequence[str],
+    known: Sequence[str],
+) -> None:
+    unknown = len(known) - int(present.sum())
+    if not present.any():
+        raise ConfigError(
+            f"key '{key}' ({config[key]}): no id in common with dataset '{config['dataset']}'; "
+            f"its ids look like {', '.join(known[:3]) or 'nothing'}, the dataset's like "
+            f"{', '.join(ids[:3])}"
+        )
+    if unknown:
+        getLogger().info(f"{key}: {unknown} ids are not in the (filtered) dataset and not used")
+
+
+def check_source(config: Mapping[str, Any], side: str, key: str) -> None:
+    """Whether a source exists and has the columns or fields it needs; reads headers only.
+
+    Raises:
+        ConfigError: if not.
+    """
+    path = Path(config[key]).expanduser()
+    if key.endswith("embedding_file"):
+        check_embedding_file(path, key)
+    elif key.endswith("text_file"):
+        text_columns(config, side, read_table(path, key, rows=100), path)
+    else:
+        fields = template_fields(config[key])
+        # RecBole downloads a dataset that is not there yet; then only the template is known.
+        if Path(config["data_path"]).is_dir():
+            read_atomic(config, side, [id_field(config, side), *fields], rows=1)

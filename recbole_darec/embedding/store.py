@@ -1,0 +1,223 @@
+"""The on-disk store of encoded texts.
+
+Format, readable with NumPy alone::
+
+    <embedding_dir>/<encoder>/encoder.json              what decides the vectors besides the text
+    <embedding_dir>/<encoder>/shard-<digest>.npy        float32 (n, d_L): vectors
+    <embedding_dir>/<encoder>/shard-<digest>.keys.npy   S32 (n,): key of each vector's text
+
+``<encoder>`` is the start of the SHA-256 of ``encoder.json``'s specification in canonical json
+(sorted keys, no spaces). A text's key is the BLAKE2b digest (16 bytes, in hex) of its UTF-8
+bytes. ``<digest>`` is the BLAKE2b digest (16 bytes, in hex) of the shard's keys followed by its
+vectors. Shards are only ever added, each under its own name, first the vectors and then the keys,
+each written to a temporary name and renamed: a shard counts once its keys are there, and any
+number of processes may write at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recbole_darec.keys import ConfigError
+
+_KEYS = ".keys.npy"
+
+
+def text_keys(texts: Sequence[str]) -> np.ndarray:
+    """Key of each text, S32 ``(len(texts),)``."""
+    digests = [
+        hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+        for text in texts
+    ]
+    return np.array(digests, dtype="S32")
+
+
+def encoder_key(specification: Mapping[str, Any]) -> str:
+    """Name of an encoder's folder."""
+    canonical = json.dumps(specification, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:24]
+
+
+class EmbeddingStore:
+    """The vectors of one encoder.
+
+    Args:
+        root: the key ``embedding_dir``.
+        name: the encoder's name, for people to read.
+        specification: all that decides the vectors besides the text.
+
+    Raises:
+        ConfigError: if the folder cannot be written.
+    """
+
+    def __init__(self, root: Path, name: str, specification: Mapping[str, Any]) -> None:
+        self.folder = root / encoder_key(specification)
+        self._description = json.dumps(
+            {"name": name, "specification": dict(specification)}, indent=2, sort_keys=True
+        )
+
+    def lookup(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Vectors of those texts that are stored.
+
+        Returns:
+            ``(len(texts),)`` bool, which are stored; float32 ``(n_stored, d_L)`` their vectors,
+            in the order of the texts.
+        """
+        keys = text_keys(texts)
+        found = np.zeros(len(keys), dtype=bool)
+        vectors: np.ndarray | None = None
+        for shard in _shards(self.folder):
+            shard_keys, matrix = _open_shard(shard)
+            rows = _rows_of(shard_keys, keys)
+            new = (rows >= 0) & ~found
+            if not new.any():
+                continue
+            if vectors is None:
+                vectors = np.empty((len(keys), matrix.shape[1]), dtype=np.float32)
+            vectors[new] = matrix[rows[new]]
+            found |= new
+        return found, np.empty((0, 0), np.float32) if vectors is None else vectors[found]
+
+    def append(self, texts: Sequence[str], vectors: np.ndarray) -> None:
+        """Store the vectors ``(len(texts), d_L)`` of some texts in a new shard.
+
+        Raises:
+            ValueError: if the numbers of texts and vectors differ or a vector is not finite.
+            ConfigError: if the folder cannot be written.
+        """
+        if vectors.ndim != 2 or len(vectors) != len(texts) or not np.isfinite(vectors).all():
+            raise ValueError(
+                f"{len(texts)} texts need as many finite vectors, got shape {vectors.shape}"
+            )
+        keys, vectors = text_keys(texts), np.ascontiguousarray(vectors, dtype=np.float32)
+        stem = f"shard-{_digest(keys, vectors)}"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _write(self.folder / "encoder.json", self._description.encode())
+            _write(self.folder / f"{stem}.npy", vectors)
+            _write(self.folder / f"{stem}{_KEYS}", keys)
+        except OSError as error:
+            raise ConfigError(
+                f"key 'embedding_dir': {self.folder} cannot be written ({error.strerror}); set it "
+                "to a folder where you may write"
+            ) from error
+
+
+@dataclass(frozen=True)
+class StoreEntry:
+    """One encoder's part of the store.
+
+    Attributes:
+        key: name of its folder.
+        name: the encoder's name.
+        specification: all that decides the vectors besides the text.
+        rows: how many vectors are stored.
+        bytes: size on disk.
+    """
+
+    key: str
+    name: str
+    specification: dict[str, Any]
+    rows: int
+    bytes: int
+
+
+def list_store(root: Path) -> list[StoreEntry]:
+    """What the store holds, one entry an encoder."""
+    entries = []
+    for file in sorted(root.glob("*/encoder.json")):
+        content = json.loads(file.read_text(encoding="utf-8"))
+        rows = sum(len(_open_shard(shard)[0]) for shard in _shards(file.parent))
+        size = sum(path.stat().st_size for path in file.parent.iterdir())
+        entries.append(
+            StoreEntry(file.parent.name, content["name"], content["specification"], rows, size)
+        )
+    return entries
+
+
+def verify_store(root: Path) -> list[str]:
+    """Read everything; return what is wrong, one line a fault, naming the file."""
+    faults = []
+    for file in sorted(root.glob("*/encoder.json")):
+        specification = json.loads(file.read_text(encoding="utf-8"))["specification"]
+        if encoder_key(specification) != file.parent.name:
+            faults.append(f"{file}: does not belong in this folder")
+        dims = set()
+        for shard in _shards(file.parent):
+            try:
+                keys, vectors = _open_shard(shard)
+            except (OSError, ValueError) as error:
+                faults.append(f"{shard}: cannot be read: {error}")
+                continue
+            dims.add(vectors.shape[1:])
+            if shard.name != f"shard-{_digest(keys, np.asarray(vectors))}.npy":
+                faults.append(f"{shard}: content does not match its name")
+        if len(dims) > 1:
+            faults.append(f"{file.parent}: vectors of different widths")
+    return faults
+
+
+def remove_encoder(root: Path, key: str) -> None:
+    """Delete one encoder's part of the store.
+
+    Raises:
+        ConfigError: if there is none of that key.
+    """
+    folder = root / key
+    if folder.parent != root or not (folder / "encoder.json").is_file():
+        known = ", ".join(entry.key for entry in list_store(root)) or "none"
+        raise ConfigError(f"{root} holds no encoder '{key}' (it holds: {known})")
+    shutil.rmtree(folder)
+
+
+def _shards(folder: Path) -> list[Path]:
+    return [
+        keys.with_name(keys.name.removesuffix(_KEYS) + ".npy")
+        for keys in sorted(folder.glob(f"shard-*{_KEYS}"))
+    ]
+
+
+def _open_shard(shard: Path) -> tuple[np.ndarray, np.ndarray]:
+    keys = np.load(shard.with_name(shard.stem + _KEYS), allow_pickle=False)
+    vectors = np.load(shard, mmap_mode="r", allow_pickle=False)
+    if vectors.ndim != 2 or keys.shape != (len(vectors),):
+        raise ValueError(f"{shard} holds {vectors.shape} vectors for {keys.shape} keys")
+    return keys, vectors
+
+
+def _rows_of(shard_keys: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """Row in the shard of each key, or -1."""
+    order = np.argsort(shard_keys)
+    at = np.minimum(np.searchsorted(shard_keys, keys, sorter=order), len(shard_keys) - 1)
+    rows = order[at]
+    return np.where(shard_keys[rows] == keys, rows, -1)
+
+
+def _digest(keys: np.ndarray, vectors: np.ndarray) -> str:
+    digest = hashlib.blake2b(keys.tobytes(), digest_size=16)
+    digest.update(np.ascontiguousarray(vectors).data)
+    return digest.hexdigest()
+
+
+def _write(path: Path, content: bytes | np.ndarray) -> None:
+    if path.exists():
+        return
+    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
+    with temporary.open("wb") as file:
+        if isinstance(content, bytes):
+            file.write(content)
+        else:
+            np.save(file, content, allow_pickle=False)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
