@@ -92,7 +92,8 @@ def mend_dataset_download() -> None:
 
     def _download(self: Any) -> None:
         if self.config["local_rank"] == 0:
-            download_dataset(self.dataset_name, Path(self.dataset_path))
+            url = self._get_download_url("url", allow_none=True)
+            download_dataset(self.dataset_name, Path(self.dataset_path), url)
         if torch.distributed.is_initialized():
             torch.distributed.barrier()
 
