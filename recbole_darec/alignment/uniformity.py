@@ -45,8 +45,7 @@ class UniformityLoss(nn.Module):
         if n < 2:
             return rows.sum() * 0.0
         unit = F.normalize(rows, dim=1)
-        # On the unit sphere ||x - y||^2 = 2 - 2 <x, y>.
-        exponents = 2 * self.t * (unit @ unit.T - 1)
-        itself = torch.eye(n, dtype=torch.bool, device=rows.device)
-        exponents = exponents.masked_fill(itself, -math.inf)
+        # On the unit sphere ||x - y||^2 = 2 - 2 <x, y>; a row and itself are no pair.
+        bias = unit.new_full((n, n), -2 * self.t).fill_diagonal_(-math.inf)
+        exponents = torch.addmm(bias, unit, unit.T, alpha=2 * self.t)
         return exponents.flatten().logsumexp(0) - math.log(n * (n - 1))
