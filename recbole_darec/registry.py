@@ -63,6 +63,9 @@ _OWN = {
     },
     "alignment": {
         "DaRec": "recbole_darec.alignment.darec:DaRec",
+        "KAR": "recbole_darec.alignment.kar:KAR",
+        "RLMRecCon": "recbole_darec.alignment.rlmrec_con:RLMRecCon",
+        "RLMRecGen": "recbole_darec.alignment.rlmrec_gen:RLMRecGen",
     },
 }
 

@@ -1,8 +1,11 @@
-"""Checks that the losses share."""
+"""Checks that losses and alignments share."""
 
 from __future__ import annotations
 
 from torch import Tensor
+
+from recbole_darec.data.side_embeddings import SideEmbeddings
+from recbole_darec.keys import ConfigError
 
 
 def require_matrix(name: str, rows: Tensor) -> None:
@@ -30,4 +33,13 @@ def require_same_rows(first: tuple[str, Tensor], second: tuple[str, Tensor]) -> 
         raise ValueError(
             f"{first[0]} and {second[0]} must have equally many rows, got "
             f"{len(first[1])} and {len(second[1])}"
+        )
+
+
+def require_one_width(users: SideEmbeddings, items: SideEmbeddings) -> None:
+    """Raise ConfigError unless users' and items' embeddings have the same width."""
+    if users.dim != items.dim:
+        raise ConfigError(
+            f"user embeddings are {users.dim} wide and item embeddings {items.dim}; this alignment "
+            "needs one width: encode both with the same text encoder"
         )

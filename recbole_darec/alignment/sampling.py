@@ -64,11 +64,22 @@ class RowSampler:
         n_users = min(n_users, max(self.n_sampled // 2, self.n_sampled - n_items))
         n_items = min(n_items, self.n_sampled - n_users)
         device = batch.users.device
-        return self._draw(users, n_users).to(device), self._draw(items, n_items).to(device)
+        return (
+            draw(users, n_users, self.generator).to(device),
+            draw(items, n_items, self.generator).to(device),
+        )
 
-    def _draw(self, ids: Tensor, count: int) -> Tensor:
-        if count == len(ids):
-            return ids
-        seed = int(torch.randint(2**62, (), generator=self.generator))
-        chosen = np.random.default_rng(seed).choice(len(ids), count, replace=False, shuffle=False)
-        return ids[torch.from_numpy(chosen).to(ids.device)]
+
+def draw(ids: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """``count`` of ``ids`` without replacement, at a cost of O(count); in order if all.
+
+    Args:
+        ids: ``(n,)``.
+        count: at most n.
+        generator: the source of chance (CPU).
+    """
+    if count == len(ids):
+        return ids
+    seed = int(torch.randint(2**62, (), generator=generator))
+    chosen = np.random.default_rng(seed).choice(len(ids), count, replace=False, shuffle=False)
+    return ids[torch.from_numpy(chosen).to(ids.device)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.decomposition import PCA
 
+from recbole_darec.alignment.checks import require_one_width
 from recbole_darec.data.side_embeddings import SideEmbeddings
 from recbole_darec.keys import ConfigError
 
@@ -30,11 +31,7 @@ def transform_embeddings(
     """
     if method not in TRANSFORMS:
         raise ValueError(f"transform {method!r} is not one of {', '.join(TRANSFORMS)}")
-    if users.dim != items.dim:
-        raise ConfigError(
-            f"user embeddings are {users.dim} wide and item embeddings {items.dim}; this alignment "
-            "needs one width: encode both with the same text encoder"
-        )
+    require_one_width(users, items)
     if method == "none":
         return users, items
     sides = (users, items)

@@ -323,14 +323,3 @@ def test_embedding_tables_are_in_no_checkpoint(world):
 def test_widths_of_users_and_items_must_agree(world):
     with pytest.raises(ConfigError, match="user embeddings are 6 wide and item embeddings 5"):
         world.build("DaRec", world.side(4), world.side(4, dim=5))
-
-
-def test_yaml_declares_exactly_the_keys_of_the_class(world):
-    from recbole_darec.alignment.darec import DaRec
-
-    config = world.config("DaRec")
-    assert set(config) - {"seed"} == set(DaRec.keys)
-    for name, key in DaRec.keys.items():
-        key.check(name, config[name])
-    assert set(DaRec.search_space) <= set(DaRec.keys)
-    assert set(DaRec.term_weights.values()) <= set(DaRec.keys)

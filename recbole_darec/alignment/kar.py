@@ -1,0 +1,83 @@
+"""KAR's hybrid-expert adaptor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from recbole_darec.alignment.base import Alignment
+from recbole_darec.alignment.checks import require_one_width
+from recbole_darec.alignment.projection import Projection
+from recbole_darec.backbone.output import CollaborativeOutput
+from recbole_darec.data.side_embeddings import SideEmbeddings
+from recbole_darec.keys import Key
+
+if TYPE_CHECKING:
+    from recbole_darec.backbone.base import Triples
+
+
+class KAR(Alignment):
+    """Adds semantic embeddings, adapted by a mixture of experts, to the scored representation.
+
+    Xi et al., *Towards Open-World Recommendation with Knowledge Augmentation from Large Language
+    Models*, RecSys 2024: experts shared by both kinds of knowledge and experts of each kind, mixed
+    by a softmax gate of each kind. There the result augments a click-through model; here users and
+    items are the two kinds, and a row becomes ``e + alignment_weight * adaptor(text)``. Rows
+    without an embedding stay as they are. There is no loss of its own. Each pass encodes all rows.
+    """
+
+    keys: ClassVar[Mapping[str, Key]] = {
+        "alignment_weight": Key(float, low=0),
+        "kar_shared_experts": Key(int, low=0),
+        "kar_specific_experts": Key(int, low=1),
+    }
+    search_space: ClassVar[Mapping[str, str]] = {
+        "alignment_weight": "choice [0.01, 0.1, 0.5, 1]",
+        "kar_shared_experts": "choice [1, 2, 4]",
+        "kar_specific_experts": "choice [1, 2, 4]",
+    }
+    fuses = True
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        dim: int,
+        users_side: SideEmbeddings,
+        items_side: SideEmbeddings,
+    ) -> None:
+        require_one_width(users_side, items_side)
+        super().__init__(config, dim, users_side, items_side)
+        self.weight: float = config["alignment_weight"]
+        self.shared = self._experts(config["kar_shared_experts"])
+        self.users_experts = self._experts(config["kar_specific_experts"])
+        self.items_experts = self._experts(config["kar_specific_experts"])
+        total = config["kar_shared_experts"] + config["kar_specific_experts"]
+        self.users_gate = Projection(users_side.dim, total, self.generator, layers=1)
+        self.items_gate = Projection(items_side.dim, total, self.generator, layers=1)
+
+    def _experts(self, count: int) -> nn.ModuleList:
+        width = self.users_side.dim
+        return nn.ModuleList(Projection(width, self.dim, self.generator) for _ in range(count))
+
+    def forward(
+        self, output: CollaborativeOutput, batch: Triples, active: frozenset[str]
+    ) -> dict[str, Tensor]:
+        """No term: the adaptor learns through the backbone's own loss."""
+        return {}
+
+    def fuse(self, output: CollaborativeOutput) -> CollaborativeOutput:
+        """The representations with the adapted embeddings added."""
+        users = self._added(output.users, self.users_side, self.users_experts, self.users_gate)
+        items = self._added(output.items, self.items_side, self.items_experts, self.items_gate)
+        return CollaborativeOutput(users, items, output.extras)
+
+    def _added(
+        self, rows: Tensor, side: SideEmbeddings, own: nn.ModuleList, gate: Projection
+    ) -> Tensor:
+        made = torch.stack([expert(side.table) for expert in [*self.shared, *own]], dim=2)
+        shares = gate(side.table).softmax(1).unsqueeze(2)
+        adapted: Tensor = (made @ shares).squeeze(2) * side.present.unsqueeze(1)
+        return rows + self.weight * adapted

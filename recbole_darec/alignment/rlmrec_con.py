@@ -1,0 +1,76 @@
+"""RLMRec-Con: contrastive alignment with projected semantic embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from recbole_darec.alignment.base import Alignment
+from recbole_darec.alignment.checks import require_one_width
+from recbole_darec.alignment.infonce import InfoNCELoss
+from recbole_darec.alignment.projection import Projection
+from recbole_darec.backbone.output import CollaborativeOutput
+from recbole_darec.data.side_embeddings import SideEmbeddings
+from recbole_darec.keys import Key
+
+if TYPE_CHECKING:
+    from recbole_darec.backbone.base import Triples
+
+
+class RLMRecCon(Alignment):
+    """InfoNCE between the backbone's and the projected semantic representations of a batch.
+
+    Ren et al., *Representation Learning with Large Language Models for Recommendation*, WWW 2024;
+    github.com/HKUDS/RLMRec, ``lightgcn_plus.py``. Users are contrasted against all users, positive
+    and negative items each against those of the batch. Rows without an embedding are left out;
+    where all have one, the term equals RLMRec's.
+    """
+
+    keys: ClassVar[Mapping[str, Key]] = {
+        "alignment_weight": Key(float, low=0),
+        "con_weight": Key(float, low=0),
+        "con_temperature": Key(float, low=0, open_low=True),
+        "con_user_negatives": Key(str, choices=("all", "batch")),
+    }
+    search_space: ClassVar[Mapping[str, str]] = {
+        "alignment_weight": "choice [0.0001, 0.001, 0.01, 0.1, 1]",
+        "con_temperature": "choice [0.1, 0.2, 0.5]",
+    }
+    term_weights: ClassVar[Mapping[str, str]] = {"con": "con_weight"}
+
+    present_users: Tensor
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        dim: int,
+        users_side: SideEmbeddings,
+        items_side: SideEmbeddings,
+    ) -> None:
+        require_one_width(users_side, items_side)
+        super().__init__(config, dim, users_side, items_side)
+        self.all_users = config["con_user_negatives"] == "all"
+        self.loss = InfoNCELoss(config["con_temperature"])
+        self.projection = Projection(users_side.dim, dim, self.generator)
+        present = users_side.present.nonzero().flatten()
+        self.register_buffer("present_users", present, persistent=False)
+
+    def forward(
+        self, output: CollaborativeOutput, batch: Triples, active: frozenset[str]
+    ) -> dict[str, Tensor]:
+        """Term ``con``. Args and returns: see ``Alignment.forward``."""
+        if "con" not in active:
+            return {}
+        users = batch.users[self.users_side.present[batch.users]]
+        ids = self.present_users if self.all_users else torch.unique(users)
+        projected = self.projection(self.users_side.table[ids])
+        total = self.loss(output.users[users], projected[torch.searchsorted(ids, users)], projected)
+        for items in (batch.positives, batch.negatives):
+            items = items[self.items_side.present[items]]
+            distinct, position = torch.unique(items, return_inverse=True)
+            projected = self.projection(self.items_side.table[distinct])[position]
+            total = total + self.loss(output.items[items], projected, projected)
+        return {"con": total}
