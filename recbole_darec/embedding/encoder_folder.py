@@ -17,6 +17,7 @@ _DEFAULT_ON_HUB = f"sentence-transformers/{DEFAULT_ENCODER}"
 _WEIGHTS = ("*.safetensors", "*.bin")
 _TEXT_FILES = ("*.json", "*.txt", "*.model", "*.tiktoken")
 _UNRELATED = ("data_config.json", "README.txt")
+_CAUSAL = ("ForCausalLM", "GPT2LMHeadModel")
 _POOLINGS = {
     "cls": "cls",
     "mean": "mean",
@@ -133,7 +134,7 @@ def read_recipe(folder: Path) -> Recipe:
     modules_file = folder / "modules.json"
     if not modules_file.is_file():
         architectures = _json(folder / "config.json").get("architectures") or []
-        decoder = any(name.endswith("ForCausalLM") for name in architectures)
+        decoder = any(name.endswith(_CAUSAL) for name in architectures)
         return Recipe(folder, pooling="last" if decoder else "mean")
     modules = json.loads(modules_file.read_text(encoding="utf-8"))
     by_kind = [(m["type"].rpartition(".")[2], folder / m["path"]) for m in modules]

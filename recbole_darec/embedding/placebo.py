@@ -5,19 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 
-def placebo(vectors: np.ndarray, kind: str, generator: np.random.Generator) -> np.ndarray:
+def placebo(vectors: np.ndarray, kind: str | None, generator: np.random.Generator) -> np.ndarray:
     """Replace vectors ``(n, d)`` by others of the same shape.
 
     Args:
         vectors: the real ones.
-        kind: ``none``: as they are; ``shuffle``: the same rows in another order; ``gaussian``:
-            normal noise with the mean and covariance of the real ones.
+        kind: ``none`` or None: as they are; ``shuffle``: the same rows in another order;
+            ``gaussian``: normal noise with the mean and covariance of the real ones.
         generator: source of randomness.
 
     Raises:
         ValueError: if the kind is unknown.
     """
-    if kind == "none" or not len(vectors):
+    if kind in {None, "none"} or not len(vectors):
         return vectors
     if kind == "shuffle":
         return vectors[generator.permutation(len(vectors))]

@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def load_embeddings(path: Path, key: str) -> Rows:
     try:
         ids, matrix = _READERS[path.suffix](path)
         matrix = np.asarray(matrix)
-    except (ValueError, KeyError, OSError, EOFError, pickle.UnpicklingError, ImportError) as error:
+    except _UNREADABLE as error:
         raise ConfigError(f"key '{key}': {path} cannot be read: {error}") from error
     _check(ids, matrix, f"key '{key}': {path}")
     return ids, matrix.astype(np.float32, copy=False)
@@ -123,9 +124,13 @@ def _npz(path: Path) -> Rows:
 
 
 def _safetensors(path: Path) -> Rows:
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    tensors = load_file(path)
+    try:
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
     ids = _as_ids(tensors["ids"].tolist()) if "ids" in tensors else _read_ids(path)
     return ids, tensors["embeddings"].float().numpy()
 
@@ -190,6 +195,17 @@ def _array_builders() -> dict[tuple[str, str], Callable[..., Any]]:
 
 
 _ARRAY_BUILDERS = _array_builders()
+# What the readers raise on a damaged file; a damaged pickle may fail at any of its operations.
+_UNREADABLE = (
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    OSError,
+    EOFError,
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+)
 _READERS: dict[str, Callable[[Path], Rows]] = {
     ".npy": _npy,
     ".npz": _npz,

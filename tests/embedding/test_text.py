@@ -1,0 +1,132 @@
+import json
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recbole_darec.embedding.text import file_texts, fill_template, template_texts
+from recbole_darec.keys import ConfigError
+
+TEMPLATE = "{movie_title}[ ({release_year})][. Genres: {class}]"
+
+
+def test_template_texts(settings: dict[str, Any]) -> None:
+    """An empty field takes its brackets along; 'NA' is a title; blanks are no text."""
+    assert template_texts(settings | {"item_template": TEMPLATE}, "item") == {
+        "7": "Toy Story (1995). Genres: Animation Comedy",
+        "8": "Heat. Genres: Action",
+        "9": "NA (1999)",
+    }
+
+
+def test_user_template(settings: dict[str, Any]) -> None:
+    texts = template_texts(settings | {"user_template": "A person of {age}"}, "user")
+    assert texts == {"anna": "A person of 30", "bert": "A person of 40"}
+
+
+def test_seq_separator_becomes_a_space(settings: dict[str, Any], tmp_path: Any) -> None:
+    (tmp_path / "toy" / "toy.item").write_text("item_id:token\tg:token_seq\n1\ta|b\n")
+    changed = settings | {"item_template": "{g}", "seq_separator": "|"}
+    assert template_texts(changed, "item") == {"1": "a b"}
+
+
+def test_empty_field_outside_brackets_is_reported(
+    settings: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    template_texts(settings | {"item_template": "{movie_title} {release_year}"}, "item")
+    assert "2 of 4 items have an empty 'release_year'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("template", "row", "text"),
+    [
+        ("{a} [literal] {b}", {"a": "x", "b": "y"}, "x [literal] y"),
+        ("[{a} and {b}; ]{c}", {"a": "x", "b": " ", "c": "z"}, "z"),
+        ("{a}", {"a": "[{b}]"}, "[{b}]"),
+    ],
+)
+def test_fill_template(template: str, row: dict[str, str], text: str) -> None:
+    assert fill_template(template, row) == text
+
+
+@given(st.text(), st.text())
+def test_values_are_never_read_as_template(first: str, second: str) -> None:
+    filled = fill_template("<{a}|{b}>", {"a": first, "b": second})
+    expected = f"<{first}|{second}>" if (first + second).strip() else ""
+    assert filled == expected
+
+
+def test_missing_field_names_the_nearest(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"'movie_tite' is not in .*toy\.item.*movie_title"):
+        template_texts(settings | {"item_template": "{movie_tite}"}, "item")
+
+
+def test_missing_file(settings: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"absent\.item, which does not exist"):
+        template_texts(settings | {"item_template": "{a}", "dataset": "absent"}, "item")
+
+
+@pytest.mark.parametrize("template", ["no field", "{a} {", "{}"])
+def test_malformed_template(settings: dict[str, Any], template: str) -> None:
+    with pytest.raises(ConfigError, match="needs at least one field in braces"):
+        template_texts(settings | {"item_template": template}, "item")
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_file_texts(settings: dict[str, Any], tmp_path: Any, suffix: str) -> None:
+    """Ids stay strings (leading zeros), empty texts are left out, the text column is found."""
+    path = tmp_path / f"profiles.{suffix}"
+    frame = pd.DataFrame({"item_id": ["007", "8", "9"], "profile": ["A spy", "", "Ünïcode, too"]})
+    if suffix == "jsonl":
+        frame.to_json(path, orient="records", lines=True, force_ascii=False)
+    elif suffix == "csv":
+        frame.to_csv(path, index=False)
+    else:
+        frame.to_parquet(path)
+    texts = file_texts(settings | {"item_text_file": str(path)}, "item")
+    assert texts == {"007": "A spy", "9": "Ünïcode, too"}
+
+
+def test_integer_ids_of_jsonl(settings: dict[str, Any], tmp_path: Any) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text("".join(json.dumps({"item_id": i, "t": f"n{i}"}) + "\n" for i in (1, 2)))
+    texts = file_texts(settings | {"item_text_file": str(path)}, "item")
+    assert texts == {"1": "n1", "2": "n2"}
+
+
+def test_named_columns(settings: dict[str, Any], tmp_path: Any) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("who,a,b\nu1,x,y\n")
+    changed = settings | {"user_text_file": str(path), "user_text_id_column": "who"}
+    with pytest.raises(ConfigError, match="found a, b; set 'user_text_column'"):
+        file_texts(changed, "user")
+    assert file_texts(changed | {"user_text_column": "b"}, "user") == {"u1": "y"}
+    with pytest.raises(ConfigError, match="no text column 'c'"):
+        file_texts(changed | {"user_text_column": "c"}, "user")
+    with pytest.raises(ConfigError, match="no id column 'user_id'"):
+        file_texts(changed | {"user_text_id_column": None}, "user")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("t.csv", "item_id,t\n1,a\n1,b\n2,c\n", r"more than one text for 1 ids: 1; keep one row"),
+        ("t.jsonl", "{broken\n", r"t\.jsonl cannot be read"),
+        ("t.csv", "", r"t\.csv cannot be read"),
+        ("t.parquet", "junk", r"t\.parquet cannot be read"),
+        ("t.xls", "junk", r"must end in \.jsonl, \.csv or \.parquet"),
+    ],
+)
+def test_bad_text_file(
+    settings: dict[str, Any], tmp_path: Any, name: str, content: str, message: str
+) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ConfigError, match=message):
+        file_texts(settings | {"item_text_file": str(tmp_path / name)}, "item")
+
+
+def test_absent_text_file(settings: dict[str, Any], tmp_path: Any) -> None:
+    with pytest.raises(ConfigError, match=r"'item_text_file': the file .* does not exist"):
+        file_texts(settings | {"item_text_file": str(tmp_path / "no.csv")}, "item")
