@@ -13,6 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from recbole_darec.edge_pattern import EdgePattern
+
 
 def _multiply(matrix: Tensor, x: Tensor) -> Tensor:
     # Sparse CSR products have no half-precision kernel on a CPU.
@@ -156,11 +158,22 @@ class BipartiteGraph(nn.Module):
         users, items = torch.split(x, [self.n_users, self.n_items])
         return users, items
 
+    def degrees(self) -> Tensor:
+        """Number of edges of each node, ``(n_users + n_items,)`` in the dtype of the weights."""
+        return self.crow.diff().to(self.values.dtype)
+
     def edges(self) -> tuple[Tensor, Tensor]:
         """User and item id of each edge, int64 ``(n_edges,)`` each."""
         degrees = self.crow[: self.n_users + 1].diff()
         ids = torch.arange(self.n_users, device=self.crow.device)
         return ids.repeat_interleave(degrees), self.col[: self.n_edges].long() - self.n_users
+
+    def pattern(self) -> EdgePattern:
+        """The places of the symmetric matrix, for products with computed weights."""
+        lower = self.transposed.long()
+        upper = torch.empty_like(lower)
+        upper[lower] = torch.arange(self.n_edges, device=lower.device)
+        return EdgePattern(self.crow, self.col, torch.cat([upper + self.n_edges, lower]))
 
     def view(self, kept: Tensor, renormalise: bool) -> Adjacency:
         """The graph with some of its edges.

@@ -52,14 +52,20 @@ class Part:
         if own.is_file():
             return own
         spec = importlib.util.find_spec(self.target.partition(":")[0])
-        assert spec is not None and spec.origin is not None
+        assert spec is not None
+        assert spec.origin is not None
         return Path(spec.origin).with_name(f"{self.name}.yaml")
 
 
 _OWN = {
     "backbone": {
+        "AutoCF": "recbole_darec.backbone.autocf:AutoCF",
+        "DCCF": "recbole_darec.backbone.dccf:DCCF",
+        "GCCF": "recbole_darec.backbone.gccf:GCCF",
         "LightGCN": "recbole_darec.backbone.lightgcn:LightGCN",
         "MF": "recbole_darec.backbone.mf:MF",
+        "SGL": "recbole_darec.backbone.sgl:SGL",
+        "SimGCL": "recbole_darec.backbone.simgcl:SimGCL",
     },
     "alignment": {
         "DaRec": "recbole_darec.alignment.darec:DaRec",

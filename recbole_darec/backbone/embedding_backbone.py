@@ -10,14 +10,14 @@ from recbole.model.init import xavier_uniform_initialization
 from torch import Tensor, nn
 
 from recbole_darec.backbone.base import Backbone, Triples
-from recbole_darec.backbone.objectives import batch_l2, bpr_loss, parameter_l2
+from recbole_darec.backbone.objectives import batch_l2, parameter_l2
 from recbole_darec.backbone.output import CollaborativeOutput
 from recbole_darec.graph import BipartiteGraph
 from recbole_darec.keys import Key
 
 
 class EmbeddingBackbone(Backbone):
-    """A table of users above items, BPR and L2.
+    """A trainable table of users above items, and its L2.
 
     One table spares a concatenation and a split a step; its rows start with the very numbers that
     RecBole's model of the same name draws for its two tables.
@@ -27,7 +27,6 @@ class EmbeddingBackbone(Backbone):
     """
 
     keys: ClassVar[Mapping[str, Key]] = {
-        "bpr": Key(str, choices=("recbole", "softplus")),
         "reg": Key(str, choices=("batch", "all")),
         "reg_weight": Key(float, low=0),
         "require_pow": Key(bool),
@@ -36,7 +35,6 @@ class EmbeddingBackbone(Backbone):
 
     def __init__(self, config: Mapping[str, Any], graph: BipartiteGraph) -> None:
         super().__init__(config, graph)
-        self._bpr: str = config["bpr"]
         self._reg: str = config["reg"]
         self._reg_weight: float = config["reg_weight"]
         self._require_pow: bool = config["require_pow"]
@@ -46,13 +44,8 @@ class EmbeddingBackbone(Backbone):
         self.embedding = nn.Parameter(torch.cat([table.weight.detach() for table in tables]))
 
     def ego(self) -> Tensor:
-        """The embedding table, users above items, ``(n_users + n_items, d)``."""
+        """The embedding table, users above items, ``(n_users + n_items, embedding_size)``."""
         return self.embedding
-
-    def loss(self, interaction: Any, output: CollaborativeOutput) -> dict[str, Tensor]:
-        """BPR and weighted L2; see ``Backbone.loss``."""
-        batch = self.triples(interaction)
-        return {"bpr": bpr_loss(output, batch, self._bpr), "reg": self.regularisation(batch)}
 
     def regularisation(self, batch: Triples) -> Tensor:
         """Weighted L2 of the batch's embeddings (``reg: batch``) or of all parameters."""

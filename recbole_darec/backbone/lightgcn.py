@@ -7,13 +7,13 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from recbole_darec.backbone.embedding_backbone import EmbeddingBackbone
 from recbole_darec.backbone.output import CollaborativeOutput
+from recbole_darec.backbone.pairwise_backbone import PairwiseBackbone
 from recbole_darec.graph import Adjacency, BipartiteGraph
 from recbole_darec.keys import Key
 
 
-class LightGCN(EmbeddingBackbone):
+class LightGCN(PairwiseBackbone):
     """Linear propagation of the embeddings, all layers averaged or summed.
 
     Source: He et al., *LightGCN: Simplifying and Powering Graph Convolution Network for
@@ -22,7 +22,7 @@ class LightGCN(EmbeddingBackbone):
     """
 
     keys: ClassVar[Mapping[str, Key]] = {
-        **EmbeddingBackbone.keys,
+        **PairwiseBackbone.keys,
         "n_layers": Key(int, low=1),
         "layer_aggregation": Key(str, choices=("mean", "sum")),
         "keep_rate": Key(float, low=0, high=1, open_low=True),

@@ -8,11 +8,11 @@ from typing import ClassVar
 from recbole.model.init import xavier_normal_initialization
 from torch import Tensor, nn
 
-from recbole_darec.backbone.embedding_backbone import EmbeddingBackbone
 from recbole_darec.backbone.output import CollaborativeOutput
+from recbole_darec.backbone.pairwise_backbone import PairwiseBackbone
 
 
-class MF(EmbeddingBackbone):
+class MF(PairwiseBackbone):
     """Matrix factorisation trained by BPR: the embeddings themselves are the representations.
 
     Source: Rendle et al., *BPR: Bayesian Personalized Ranking from Implicit Feedback*, UAI 2009;

@@ -1,0 +1,124 @@
+"""Contrast of a batch's nodes with all nodes, without keeping the matrix of their products."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+# Products held at a time: what stays in a CPU's cache, and what keeps a GPU busy.
+_BLOCK_ON_CPU, _BLOCK_ON_GPU = 2**20, 2**27
+
+
+class _WeightedLogSumExp(torch.autograd.Function):
+    """``sum_i w_i log sum_j exp(a_i . c_j)``; the gradients are formed with the value.
+
+    Keeping the ``(m, n)`` products for a backward pass would cost several times as much as
+    the products themselves, since they do not fit a cache.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, anchors: Tensor, candidates: Tensor, weights: Tensor) -> Tensor:
+        block = _BLOCK_ON_CPU if anchors.device.type == "cpu" else _BLOCK_ON_GPU
+        rows = max(1, block // len(candidates))
+        grad_anchors, grad_candidates = torch.empty_like(anchors), torch.zeros_like(candidates)
+        total = anchors.new_zeros(())
+        with torch.autocast(anchors.device.type, enabled=False):
+            for start in range(0, len(anchors), rows):
+                part = slice(start, start + rows)
+                products = anchors[part] @ candidates.T
+                top = products.amax(1, keepdim=True)
+                products.sub_(top).exp_()
+                sums = products.sum(1, keepdim=True)
+                weight = weights[part, None]
+                total += (weight * (sums.log() + top)).sum()
+                scale = weight / sums
+                torch.mul(products @ candidates, scale, out=grad_anchors[part])
+                grad_candidates.addmm_(products.T, anchors[part] * scale)
+        ctx.save_for_backward(grad_anchors, grad_candidates)
+        return total
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
+        grad_anchors, grad_candidates = ctx.saved_tensors
+        return grad_anchors * grads[0], grad_candidates * grads[0], None
+
+
+_weighted_log_sum_exp: Callable[[Tensor, Tensor, Tensor], Tensor] = _WeightedLogSumExp.apply
+
+
+def mean_log_sum_exp(anchors: Tensor, candidates: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Weighted mean over rows i of ``log sum_j exp(anchors_i . candidates_j)``.
+
+    Args:
+        anchors: ``(m, d)``.
+        candidates: ``(n, d)``.
+        weights: weight of each anchor ``(m,)``, all 1 by default.
+
+    Raises:
+        ValueError: if the shapes do not fit each other.
+    """
+    if anchors.ndim != 2 or candidates.ndim != 2 or anchors.shape[1] != candidates.shape[1]:
+        raise ValueError(
+            f"anchors {tuple(anchors.shape)} and candidates {tuple(candidates.shape)} must be "
+            "matrices with the same number of columns"
+        )
+    weights = anchors.new_ones(len(anchors)) if weights is None else weights.to(anchors.dtype)
+    if weights.shape != anchors.shape[:1]:
+        raise ValueError(f"{len(anchors)} anchors but weights of shape {tuple(weights.shape)}")
+    return _weighted_log_sum_exp(anchors, candidates, weights / weights.sum())
+
+
+def info_nce(
+    anchors: Tensor,
+    positives: Tensor,
+    candidates: Tensor,
+    temperature: float,
+    weights: Tensor | None = None,
+) -> Tensor:
+    """InfoNCE of cosine similarities, weighted mean over the anchors.
+
+    Args:
+        anchors: ``(m, d)``.
+        positives: the positive of each anchor, ``(m, d)``.
+        candidates: what the anchors are to be told from, positives included, ``(n, d)``.
+        temperature: > 0.
+        weights: weight of each anchor ``(m,)``, all 1 by default.
+
+    Raises:
+        ValueError: if the temperature is not positive or the shapes do not fit each other.
+
+    Source: van den Oord et al., 2018, eq. 4; as in RLMRec's ``cal_infonce_loss``.
+    """
+    if temperature <= 0:
+        raise ValueError(f"temperature is {temperature}; expected a number > 0")
+    if anchors.shape != positives.shape:
+        raise ValueError(
+            f"anchors {tuple(anchors.shape)} and positives {tuple(positives.shape)} differ"
+        )
+    anchors = F.normalize(anchors) / temperature
+    weights = anchors.new_ones(len(anchors)) if weights is None else weights.to(anchors.dtype)
+    alike: Tensor = torch.linalg.vecdot(anchors, F.normalize(positives))
+    negative = mean_log_sum_exp(anchors, F.normalize(candidates), weights)
+    return negative - (weights * alike).sum() / weights.sum()
+
+
+def node_info_nce(first: Tensor, second: Tensor, nodes: Tensor, temperature: float) -> Tensor:
+    """InfoNCE between two views of a batch's nodes against all nodes of the second view.
+
+    A node that the batch holds k times counts k times but is computed once.
+
+    Args:
+        first: one view of all nodes, ``(n, d)``.
+        second: another view of them, ``(n, d)``.
+        nodes: ids in the batch, ``(b,)``.
+        temperature: > 0.
+    """
+    distinct, counts = torch.unique(nodes, return_counts=True)
+    anchors, positives = F.embedding(distinct, first), F.embedding(distinct, second)
+    return info_nce(anchors, positives, second, temperature, counts)
