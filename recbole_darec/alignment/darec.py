@@ -157,21 +157,28 @@ class DaRec(Alignment):
         if not names:
             return {}
         users, items = self.sampler(batch)
-        rows = Sides(
-            torch.cat([output.users[users], output.items[items]]),
-            torch.cat([self.users_side.table[users], self.items_side.table[items]]),
-        )
+        # The terms compare near-equal sums; in half precision their differences would be lost.
+        with torch.autocast(output.users.device.type, enabled=False):
+            terms = self._terms(self._rows(output, users, items), len(users), active)
+            ramp = self._ramp()
+            return {name: terms[name] * ramp for name in names}
+
+    def _rows(self, output: CollaborativeOutput, users: Tensor, items: Tensor) -> Sides:
+        semantic = torch.cat([self.users_side.table[users], self.items_side.table[items]])
+        collaborative = torch.cat([output.users[users], output.items[items]])
+        return Sides(collaborative.to(semantic.dtype), semantic)
+
+    def _terms(self, rows: Sides, n_users: int, active: frozenset[str]) -> dict[str, Tensor]:
         if not len(rows.collaborative):
-            return dict.fromkeys(names, rows.collaborative.sum())
+            return dict.fromkeys(active, rows.collaborative.sum())
         terms: dict[str, Tensor] = {}
         shared = self._shared(rows)
         if active & {"or", "uni"}:
             split = (rows, shared) if self.detach == "none" else self._detached(rows)
             terms |= self._disentanglement(*split, active)
         if active & {"glo", "loc"}:
-            terms |= self._structure(rows, shared, len(users), active)
-        ramp = self._ramp()
-        return {name: terms[name] * ramp for name in names}
+            terms |= self._structure(rows, shared, n_users, active)
+        return terms
 
     def fuse(self, output: CollaborativeOutput) -> CollaborativeOutput:
         """The representations that are scored, as key ``score`` says.

@@ -30,7 +30,7 @@ def match_centers(collaborative: Tensor, semantic: Tensor, method: str = "hungar
     require_same_shape(("collaborative", collaborative), ("semantic", semantic))
     if method not in MATCHINGS:
         raise ValueError(f"matching {method!r} is not one of {', '.join(MATCHINGS)}")
-    distances = torch.cdist(collaborative, semantic).cpu()
+    distances = torch.cdist(collaborative.double(), semantic.double()).cpu()
     if method == "hungarian":
         matched = torch.from_numpy(linear_sum_assignment(distances.numpy())[1])
     else:

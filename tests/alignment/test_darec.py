@@ -323,3 +323,15 @@ def test_embedding_tables_are_in_no_checkpoint(world):
 def test_widths_of_users_and_items_must_agree(world):
     with pytest.raises(ConfigError, match="user embeddings are 6 wide and item embeddings 5"):
         world.build("DaRec", world.side(4), world.side(4, dim=5))
+
+
+def test_mixed_precision_does_not_touch_the_terms(world):
+    model, output, batch = small(world, dtype=torch.float32)
+    expected = model(output, batch, ALL)
+    half = CollaborativeOutput(output.users.bfloat16(), output.items.bfloat16())
+    again, _, _ = small(world, dtype=torch.float32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        terms = again(half, batch, ALL)
+    for name, value in terms.items():
+        assert value.dtype == torch.float32
+        assert value.item() == pytest.approx(expected[name].item(), rel=0.02, abs=0.005), name
