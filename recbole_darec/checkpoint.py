@@ -35,7 +35,7 @@ def save(path: Path, state: dict[str, Any]) -> None:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         torch.save({"format": FORMAT, **_encode(state, "state")}, temporary)
-        os.replace(temporary, path)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -64,10 +64,11 @@ def load(path: str | os.PathLike[str], device: torch.device | str = "cpu") -> di
 
 
 def _encode(value: Any, where: str) -> Any:
-    if isinstance(value, (torch.Tensor, bool, int, float, str, type(None))):
-        return value
+    # Before the plain types: NumPy's float64 is a float, but is not read back safely.
     if isinstance(value, np.generic):
         return value.item()
+    if isinstance(value, (torch.Tensor, bool, int, float, str, type(None))):
+        return value
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         return {_NDARRAY: torch.from_numpy(np.ascontiguousarray(value))}
     if sp.issparse(value):

@@ -77,6 +77,7 @@ class Config(RecBoleConfig):  # type: ignore[misc]
             raise
         except (ValueError, TypeError, KeyError, NotImplementedError, RuntimeError) as error:
             raise ConfigError(f"RecBole refuses the configuration: {error}") from error
+        self.final_config_dict["data_path"] = os.path.normpath(self["data_path"])
         self._check_metrics()
 
     @property
@@ -96,7 +97,9 @@ class Config(RecBoleConfig):  # type: ignore[misc]
     def _init_parameters_category(self) -> None:
         super()._init_parameters_category()
         # RecBole appends to these lists, which are module-level.
-        self.parameters = {name: list(keys) for name, keys in self.parameters.items()}
+        self.parameters: dict[str, list[str]] = {
+            name: list(keys) for name, keys in self.parameters.items()
+        }
 
     def _build_yaml_loader(self) -> type[yaml.SafeLoader]:
         class Loader(yaml.SafeLoader):
@@ -267,9 +270,9 @@ class Config(RecBoleConfig):  # type: ignore[misc]
 
     def _check_metrics(self) -> None:
         wanted = self["valid_metric"].lower()
-        computed = {
-            f"{metric.lower()}@{k}" for metric in self["metrics"] for k in self["topk"]
-        } | {metric.lower() for metric in self["metrics"]}
+        computed = {f"{metric.lower()}@{k}" for metric in self["metrics"] for k in self["topk"]} | {
+            metric.lower() for metric in self["metrics"]
+        }
         if wanted not in computed:
             raise ConfigError(
                 f"valid_metric '{self['valid_metric']}' is not computed: "

@@ -35,9 +35,7 @@ RECBOLE_KEYS: Mapping[str, Key] = {
     "benchmark_filename": Key(list, optional=True),
     "load_col": Key(dict, optional=True),
     "val_interval": Key(dict, optional=True),
-    "learner": Key(
-        str, choices=("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")
-    ),
+    "learner": Key(str, choices=("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")),
     "state": Key(str, choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")),
 }
 
@@ -60,7 +58,8 @@ RECOMMENDER_KEYS: Mapping[str, Key] = {
 def recbole_key_names() -> frozenset[str]:
     """Every key that RecBole declares in a yaml or reads in its code."""
     spec = importlib.util.find_spec("recbole")
-    assert spec is not None and spec.submodule_search_locations is not None
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
     root = Path(spec.submodule_search_locations[0])
     names: set[str] = set()
     for file in root.glob("properties/**/*.yaml"):
@@ -68,7 +67,8 @@ def recbole_key_names() -> frozenset[str]:
     for file in root.glob("**/*.py"):
         text = file.read_text(encoding="utf-8")
         names.update(re.findall(r"""config\[\s*["'](\w+)["']\s*\]""", text))
-    return frozenset(names) | {"model", "dataset", "config_files"}
+    of_the_script = {"model", "dataset", "config_files", "nproc", "world_size", "ip", "port"}
+    return frozenset(names) | of_the_script | {"group_offset"}
 
 
 @cache

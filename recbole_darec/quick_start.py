@@ -98,14 +98,12 @@ def _run(
     if config["resume"] or folder.last.is_file():
         trainer.resume(loaders[0])
     show = bool(config["show_progress"]) and sys.stderr.isatty()
-    score, best = trainer.fit(
-        loaders[0], loaders[1], show_progress=show, callback_fn=callback_fn
-    )
+    score, best = trainer.fit(loaders[0], loaders[1], show_progress=show, callback_fn=callback_fn)
     if not folder.best.is_file():
         trainer._save_checkpoint(-1, verbose=False)
     test = trainer.evaluate(loaders[2], show_progress=show)
-    _log_end(config, best, test)
     metrics = _metrics(config, trainer, loaders, score, best, test)
+    _log_end(config, metrics)
     folder.write_metrics(metrics)
     folder.last.unlink(missing_ok=True)
     if not saved:
@@ -128,12 +126,12 @@ def build_model(config: Config, train_dataset: Any) -> torch.nn.Module:
     return model.to(config["device"])
 
 
-def _log_end(config: Config, best: Any, test: Any) -> None:
+def _log_end(config: Config, metrics: Mapping[str, Any]) -> None:
     logger = getLogger()
     environment = get_environment(config).draw()
     logger.info(f"The running environment of this training is as follows:\n{environment}")
-    logger.info(set_color("best valid ", "yellow") + f": {best}")
-    logger.info(set_color("test result", "yellow") + f": {test}")
+    logger.info(set_color("best valid ", "yellow") + f": {metrics['best_valid_result']}")
+    logger.info(set_color("test result", "yellow") + f": {metrics['test_result']}")
 
 
 def _metrics(

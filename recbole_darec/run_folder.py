@@ -39,9 +39,7 @@ class RunFolder:
         folder = cls(Path(config["checkpoint_dir"]) / name)
         try:
             folder.path.mkdir(parents=True)
-            folder.write_text(
-                "config.yaml", yaml.safe_dump(config.resolved(), allow_unicode=True)
-            )
+            folder.write_text("config.yaml", yaml.safe_dump(config.resolved(), allow_unicode=True))
         except OSError as error:
             raise ConfigError(
                 f"the run folder {folder.path} cannot be written ({error.strerror}); "
@@ -90,7 +88,7 @@ class RunFolder:
         """Write a file whole or not at all."""
         temporary = self.path / f".{name}.{uuid.uuid4().hex}"
         temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, self.path / name)
+        temporary.replace(self.path / name)
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         """Write ``metrics.json``."""

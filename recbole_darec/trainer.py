@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from recbole_darec import checkpoint
 from recbole_darec.checkpoint import CheckpointError
 from recbole_darec.config import Config
+from recbole_darec.keys import ConfigError
 from recbole_darec.run_folder import RunFolder
 
 EpochCallback = Callable[[int, float], Any]
@@ -213,7 +214,7 @@ class RunTrainer(Trainer):  # type: ignore[misc]
 
     def _check_nan(self, loss: torch.Tensor) -> None:
         if not torch.isfinite(loss):
-            raise ValueError(
+            raise ConfigError(
                 f"the training loss is {loss.item()}: lower learning_rate (now "
                 f"{self.learning_rate}) or the weights of the model's losses"
             )
@@ -228,7 +229,8 @@ def make_trainer(config: Config, model: torch.nn.Module, folder: RunFolder) -> R
 
 
 def _random_state(model: torch.nn.Module, train_data: Any) -> dict[str, Any]:
-    name, keys, position, has_gauss, cached = np.random.get_state()
+    numpy_state: Any = np.random.get_state()
+    name, keys, position, has_gauss, cached = numpy_state
     return {
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],

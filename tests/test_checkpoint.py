@@ -24,6 +24,7 @@ def test_tensors_arrays_and_sparse_matrices_come_back(file):
         "weights": OrderedDict(a=torch.arange(3.0)),
         "array": np.arange(6, dtype=np.int32).reshape(2, 3),
         "scalar": np.float32(0.5),
+        "double": np.float64(0.25),
         "nested": {"list": [1, (2.0, None)], "sparse": matrix},
     }
     checkpoint.save(file, state)
@@ -32,6 +33,7 @@ def test_tensors_arrays_and_sparse_matrices_come_back(file):
     assert back["array"].dtype == np.int32
     np.testing.assert_array_equal(back["array"], state["array"])
     assert back["scalar"] == 0.5
+    assert type(back["double"]) is float
     assert back["nested"]["list"] == [1, (2.0, None)]
     assert back["nested"]["sparse"].format == "lil"
     assert (back["nested"]["sparse"] != matrix).nnz == 0

@@ -90,7 +90,10 @@ def test_every_printed_value_is_read_back(value):
         ({"config_dict": {"n_centers": 2.5}}, "key 'n_centers' is 2.5 .float.; expected an int"),
         ({"config_dict": {"learning_rate": 0}}, "key 'learning_rate' is 0"),
         ({"config_dict": {"epochs": "many"}}, "key 'epochs' is 'many'"),
-        ({"config_dict": {"valid_metric": "Recall@20"}}, "valid_metric 'Recall@20' is not computed"),
+        (
+            {"config_dict": {"valid_metric": "Recall@20"}},
+            "valid_metric 'Recall@20' is not computed",
+        ),
         ({"config_dict": {"metrics": ["Recal"]}}, "There is no metric named 'Recal'"),
         ({"config_dict": {"gpu_id": "0", "nproc": 2}}, "several processes is not supported"),
         ({"config_dict": {"dataset_save_path": "x.pth"}}, "allow_pickle"),

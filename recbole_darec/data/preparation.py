@@ -30,8 +30,11 @@ def create_dataset(config: Config) -> Any:
     except ConfigError:
         raise
     except (ValueError, KeyError, IndexError, OSError) as error:
+        if "is empty" in str(error):
+            raise ConfigError(_EMPTY.format(config.dataset)) from error
         raise ConfigError(
-            f"dataset '{config.dataset}' in {config['data_path']} cannot be used: {error}. Check "
+            f"dataset '{config.dataset}' in {config['data_path']} cannot be used: "
+            f"{str(error).rstrip('.')}. Check "
             "load_col, val_interval and the interval filters against the header of its files"
         ) from error
     if len(dataset.inter_feat) == 0:
@@ -94,7 +97,8 @@ def data_fingerprint(loaders: tuple[Any, Any, Any]) -> str:
     for field in (first.uid_field, first.iid_field):
         digest.update("\n".join(map(str, first.field2id_token[field])).encode())
     for loader in loaders:
-        interactions = None if loader is None else loader._dataset.inter_feat
-        for field in (first.uid_field, first.iid_field) if interactions is not None else ():
-            digest.update(interactions[field].numpy().tobytes())
+        if loader is not None:
+            interactions = loader._dataset.inter_feat
+            for field in (first.uid_field, first.iid_field):
+                digest.update(interactions[field].numpy().tobytes())
     return digest.hexdigest()

@@ -1,0 +1,72 @@
+"""The script, as a user types it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def script(*arguments, cwd):
+    return subprocess.run(
+        [sys.executable, ROOT / "run_recbole_darec.py", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+    )
+
+
+def test_the_last_line_is_the_run_folder(settings, tmp_path):
+    keys = [f"--{key}={value}" for key, value in {**settings, "epochs": 1}.items()]
+    done = script("--model=DaRec", "--dataset=small", *keys, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    label, _, folder = done.stdout.strip().splitlines()[-1].partition(": ")
+    assert label == "run folder"
+    assert (Path(folder) / "metrics.json").is_file()
+
+
+def test_recboles_spelling_of_arguments(settings, tmp_path):
+    file = tmp_path / "my.yaml"
+    file.write_text("".join(f"{key}: '{value}'\n" for key, value in settings.items()
+                            if isinstance(value, str)))  # fmt: skip
+    done = script("--model", "Pop", "-d", "small", "--config_files", str(file), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "test result: {'recall@10'" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model=DaRek"], "error: model 'DaRek' does not exist; did you mean 'DaRec'?"),
+        (["--model=BPR", "stray"], "error: argument 'stray' is not of the form --key=value"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(tmp_path, arguments, message):
+    done = script(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert os.listdir(tmp_path) == []
+
+
+def test_help_has_examples(tmp_path):
+    done = script("--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "run_recbole_darec.py --model=DaRec --dataset=ml-100k" in done.stdout
+
+
+def test_importing_the_package_imports_neither_ray_nor_an_encoder(tmp_path):
+    code = (
+        "import sys, recbole_darec, recbole_darec.cli, recbole_darec.quick_start\n"
+        "heavy = {'ray', 'transformers', 'sentence_transformers'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr

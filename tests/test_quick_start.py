@@ -1,0 +1,261 @@
+"""The life of a run: results, run folder, reproducibility, resume, honest baselines."""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from recbole.model.general_recommender.lightgcn import LightGCN
+from recbole.utils import init_seed
+
+from recbole_darec import checkpoint
+from recbole_darec.config import Config
+from recbole_darec.data.preparation import create_dataset, prepare_data
+from recbole_darec.keys import ConfigError
+from recbole_darec.quick_start import build_model, run_recbole_darec
+from recbole_darec.run_folder import RunFolder
+
+RATED = ["user_id", "item_id", "rating"]
+NO_WEIGHTS = {"or_weight": 0.0, "uni_weight": 0.0, "glo_weight": 0.0, "loc_weight": 0.0}
+
+
+def metrics_of(result):
+    return RunFolder.open(result["run_folder"]).read_metrics()
+
+
+def weights_of(result, prefix=""):
+    state = checkpoint.load(RunFolder.open(result["run_folder"]).best)["state_dict"]
+    return {k: v for k, v in state.items() if k.startswith(prefix)}
+
+
+def assert_same_numbers(first, second):
+    for key in ("test_result", "best_valid_result", "best_epoch", "train_losses"):
+        assert metrics_of(first)[key] == metrics_of(second)[key]
+
+
+@pytest.mark.parametrize("model", ["DaRec", "Backbone", "BPR"])
+def test_a_run_leaves_config_metrics_checkpoint_and_log(run, model):
+    result = run(model, epochs=2)
+    folder = RunFolder.open(result["run_folder"])
+    metrics = json.loads(folder.metrics.read_text())
+    assert metrics["test_result"] == result["test_result"]
+    assert set(metrics["test_result"]) >= {"recall@10", "mrr@10", "ndcg@10"}
+    assert metrics["best_valid_score"] == metrics["best_valid_result"]["mrr@10"]
+    assert len(metrics["epoch_seconds"]) == len(metrics["eval_seconds"]) == 2
+    assert metrics["best_epoch"] in (0, 1)
+    assert metrics["seed"] == 2020
+    assert metrics["versions"]["recbole"].startswith("1.2")
+    assert len(metrics["dataset_fingerprint"]) == 64
+    fingerprints = metrics["embedding_fingerprints"]
+    assert set(fingerprints) == ({"user", "item"} if model == "DaRec" else set())
+    assert yaml.safe_load(folder.config.read_text())["model"] == model
+    assert checkpoint.load(folder.best)["config"]["model"] == model
+    assert folder.log.is_file()
+    assert not folder.last.exists()
+    assert list(folder.path.rglob("events.out.tfevents*"))
+
+
+def test_result_has_the_keys_of_recbole(run):
+    result = run("BPR", epochs=1)
+    assert set(result) == {
+        "best_valid_score", "valid_score_bigger", "best_valid_result", "test_result", "run_folder",
+    }  # fmt: skip
+
+
+def test_nothing_is_left_in_the_working_directory(run, tmp_path, monkeypatch):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    run("BPR", epochs=1)
+    assert os.listdir(here) == []
+
+
+def test_the_test_score_is_that_of_the_best_epoch_of_validation(run, settings):
+    result = run("Backbone", epochs=6, learning_rate=0.1)
+    metrics = metrics_of(result)
+    scores = []
+    run("Backbone", epochs=6, learning_rate=0.1, callback_fn=lambda _, score: scores.append(score))
+    best = max(range(len(scores)), key=lambda epoch: (scores[epoch], epoch))
+    assert metrics["best_epoch"] == best
+    again = run("Backbone", epochs=best + 1, stopping_step=100, learning_rate=0.1)
+    assert metrics_of(again)["test_result"] == metrics["test_result"]
+
+
+def test_same_seed_same_numbers_and_other_seed_other_numbers(run):
+    first, second, other = run(), run(), run(seed=1)
+    assert_same_numbers(first, second)
+    for name, value in weights_of(first).items():
+        assert torch.equal(value, weights_of(second)[name]), name
+    assert metrics_of(first)["train_losses"] != metrics_of(other)["train_losses"]
+
+
+@pytest.mark.parametrize("off", [{"alignment_weight": 0.0}, NO_WEIGHTS])
+def test_weight_zero_is_the_bare_backbone_to_the_bit(run, off):
+    bare, zero = run("Backbone"), run("DaRec", **off)
+    assert metrics_of(bare)["test_result"] == metrics_of(zero)["test_result"]
+    assert metrics_of(bare)["best_valid_result"] == metrics_of(zero)["best_valid_result"]
+    assert metrics_of(bare)["train_losses"] == metrics_of(zero)["train_losses"]
+    for name, value in weights_of(bare, "backbone.").items():
+        assert torch.equal(value, weights_of(zero)[name]), name
+
+
+def test_alignment_moves_the_backbone(run):
+    bare, aligned = run("Backbone"), run("DaRec", alignment_weight=1.0)
+    name = "backbone.embedding"
+    assert not torch.allclose(weights_of(bare)[name], weights_of(aligned)[name], atol=1e-4)
+
+
+def test_losses_are_logged_by_name_and_weighted(run):
+    losses = metrics_of(run(alignment_weight=0.5, uni_weight=0.0, epochs=1))["train_losses"][0]
+    assert list(losses) == ["bpr", "reg", "or", "glo", "loc"]
+    half = metrics_of(run(alignment_weight=0.25, uni_weight=0.0, epochs=1))["train_losses"][0]
+    assert half["or"] < losses["or"]
+
+
+def test_all_models_see_the_same_data(run):
+    prints = {metrics_of(run(m, epochs=1))["dataset_fingerprint"] for m in ("DaRec", "BPR", "EASE")}
+    assert len(prints) == 1
+
+
+def test_the_resolved_configuration_repeats_the_run(run):
+    first = run(seed=3)
+    file = RunFolder.open(first["run_folder"]).config
+    second = run_recbole_darec(config_file_list=[str(file)])
+    assert second["run_folder"] != first["run_folder"]
+    assert_same_numbers(first, second)
+
+
+def test_two_runs_in_one_process_log_to_two_files(run):
+    first = run("BPR", epochs=1, state="INFO")
+    second = run("Pop", state="INFO")
+    logs = [Path(r["run_folder"], "run.log").read_text() for r in (first, second)]
+    assert "BPR(" in logs[0]
+    assert "Pop(" not in logs[0]
+    assert "Pop(" in logs[1]
+    assert "BPR(" not in logs[1]
+    ours = [h for h in logging.getLogger().handlers if hasattr(h, "_recbole_darec_handler")]
+    assert len(ours) == 2
+
+
+def test_unsaved_run_tests_its_best_epoch_and_keeps_no_checkpoint(run):
+    kept = run("Backbone", epochs=5, learning_rate=0.1)
+    gone = run("Backbone", saved=False, epochs=5, learning_rate=0.1)
+    assert gone["test_result"] == kept["test_result"]
+    assert not RunFolder.open(gone["run_folder"]).best.exists()
+
+
+def test_eval_batches_of_users_change_no_metric(run):
+    one = run("BPR", eval_batch_size=1)
+    all_at_once = run("BPR", eval_batch_size=1000)
+    assert one["test_result"] == all_at_once["test_result"]
+
+
+def test_early_stopping_after_a_kill_resumes_to_the_same_numbers(settings, tmp_path, run):
+    """SIGKILL in the middle of training, then ``resume``: the numbers of an unbroken run."""
+    whole = run(epochs=6)
+    script = tmp_path / "victim.py"
+    script.write_text(
+        "import os, signal, sys, json\n"
+        "from recbole_darec.quick_start import run_recbole_darec\n"
+        "def kill(epoch, score):\n"
+        "    if epoch == 2:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "run_recbole_darec('DaRec', 'small', config_dict=json.loads(sys.argv[1]),"
+        " callback_fn=kill)\n"
+    )
+    place = tmp_path / "killed"
+    given = {**settings, "epochs": 6, "checkpoint_dir": str(place)}
+    killed = subprocess.run([sys.executable, script, json.dumps(given)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    (folder,) = place.iterdir()
+    assert not (folder / "metrics.json").exists()
+    resumed = run_recbole_darec(config_dict={"resume": str(folder)})
+    assert resumed["run_folder"] == str(folder)
+    assert_same_numbers(whole, resumed)
+    for name, value in weights_of(whole).items():
+        assert torch.equal(value, weights_of(resumed)[name]), name
+    assert (
+        run_recbole_darec(config_dict={"resume": str(folder)})["test_result"]
+        == (resumed["test_result"])
+    )
+
+
+def test_resume_refuses_another_configuration(run, settings, tmp_path):
+    done = run("BPR", epochs=1)
+    with pytest.raises(ConfigError, match="keeps its configuration, but seed differs"):
+        run_recbole_darec(config_dict={"resume": done["run_folder"], "seed": 9})
+    with pytest.raises(ConfigError, match="is not a run folder: it has no config.yaml"):
+        run_recbole_darec(config_dict={"resume": str(tmp_path)})
+    Path(done["run_folder"], "metrics.json").unlink()
+    with pytest.raises(ConfigError, match="the run ended before an epoch did"):
+        run_recbole_darec(config_dict={"resume": done["run_folder"]})
+
+
+@pytest.mark.parametrize("damage", ["truncated", "foreign model"])
+def test_resume_refuses_a_damaged_checkpoint(run, damage):
+    folder = RunFolder.open(run("BPR", epochs=1)["run_folder"])
+    folder.metrics.unlink()
+    if damage == "truncated":
+        folder.last.write_bytes(folder.best.read_bytes()[:100])
+        message = "cannot be read: it is truncated"
+    else:
+        state = checkpoint.load(folder.best)
+        state["config"]["model"] = "NeuMF"
+        checkpoint.save(folder.last, {k: v for k, v in state.items() if k != "format"})
+        message = "is of model NeuMF, this run is of BPR"
+    with pytest.raises(ConfigError, match=message):
+        run_recbole_darec(config_dict={"resume": str(folder.path)})
+
+
+def test_propagation_and_bpr_equal_recboles_lightgcn_in_a_run(run, settings):
+    """Same seed, same split, same batches: both learn the same thing."""
+    ours = metrics_of(run("Backbone", epochs=2))
+    theirs = metrics_of(run("LightGCN", epochs=2))
+    total = [sum(epoch.values()) for epoch in ours["train_losses"]]
+    assert total == pytest.approx([e["train loss"] for e in theirs["train_losses"]], rel=1e-5)
+    assert ours["dataset_fingerprint"] == theirs["dataset_fingerprint"]
+
+
+def test_recboles_class_itself_runs_for_recboles_names(settings):
+    config = Config("LightGCN", "small", config_dict=settings)
+    init_seed(1, True)
+    train, _, _ = prepare_data(config, create_dataset(config))
+    assert type(build_model(config, train._dataset)) is LightGCN
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            {"val_interval": {"rating": "[9,inf)"}, "load_col": {"inter": RATED}},
+            "is empty after filtering: relax val_interval",
+        ),
+        ({"user_inter_num_interval": "[1000,inf)"}, "is empty after filtering: relax val_interval"),
+        ({"load_col": {"inter": ["user_id", "item_idd"]}}, "dataset 'small' in .* cannot be used"),
+        ({"benchmark_filename": ["train", "valid", "test"]}, "small.train.inter.* not found in"),
+        ({"item_template": None}, "has no text and no embeddings"),
+        ({"item_template": "{movie_titel}"}, "movie_titel"),
+        ({"text_encoder": "no-such/encoder"}, "no-such/encoder"),
+    ],
+)
+def test_mistakes_in_data_are_named_before_training(run, overrides, message):
+    with pytest.raises(ConfigError, match=message):
+        run(**overrides)
+
+
+def test_unwritable_output_folder(run, tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(ConfigError, match="cannot be written .*set checkpoint_dir"):
+        run(checkpoint_dir=str(file / "saved"))
+
+
+def test_a_diverging_run_says_what_to_change(run):
+    with pytest.raises(ConfigError, match="training loss is .*lower learning_rate"):
+        run("Backbone", learning_rate=1e30, reg_weight=1.0, epochs=3)
