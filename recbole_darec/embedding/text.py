@@ -131,10 +131,9 @@ def template_texts(config: Mapping[str, Any], side: str) -> dict[str, str]:
             lambda column: column.str.replace(config["seq_separator"], " ", regex=False)
         )
     _report_empty_fields(template, frame, side)
-    texts = {
-        str(row[identifier]): fill_template(template, row)
-        for row in frame.to_dict(orient="records")
-    }
+    columns = frame.columns.tolist()
+    rows = [dict(zip(columns, values, strict=True)) for values in frame.itertuples(index=False)]
+    texts = {row[identifier]: fill_template(template, row) for row in rows}
     return {identity: text for identity, text in texts.items() if text}
 
 
