@@ -130,6 +130,13 @@ class BipartiteGraph(nn.Module):
             warnings.simplefilter("ignore")
             self._csr(self.values)
 
+    @classmethod
+    def from_dataset(cls, dataset: Any) -> BipartiteGraph:
+        """The graph of the interactions of RecBole's training dataset."""
+        interactions = dataset.inter_feat
+        users, items = interactions[dataset.uid_field], interactions[dataset.iid_field]
+        return cls(users.numpy(), items.numpy(), dataset.user_num, dataset.item_num)
+
     @property
     def n_nodes(self) -> int:
         """Number of users and items."""

@@ -45,6 +45,11 @@ class Backbone(nn.Module, ABC):
         self._item_field: str = config["ITEM_ID_FIELD"]
         self._negative_field: str = config["NEG_PREFIX"] + self._item_field
 
+    @classmethod
+    def from_dataset(cls, config: Mapping[str, Any], dataset: Any) -> Backbone:
+        """The backbone on the interactions of RecBole's training dataset."""
+        return cls(config, BipartiteGraph.from_dataset(dataset))
+
     @abstractmethod
     def ego(self) -> Tensor:
         """The trainable input embeddings, users above items, ``(n_users + n_items, d)``."""

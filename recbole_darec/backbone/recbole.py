@@ -1,0 +1,237 @@
+"""Any of RecBole's general recommenders with user and item embeddings, as a backbone."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
+from recbole.data.interaction import Interaction
+from recbole.utils import InputType, get_model
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from recbole_darec.backbone.base import Backbone
+from recbole_darec.backbone.output import CollaborativeOutput
+from recbole_darec.graph import BipartiteGraph
+from recbole_darec.keys import ConfigError
+
+PREFIX = "recbole/"
+_PLAIN = (("user_embedding",), ("item_embedding",))
+# Models whose scores depend on the rows of these tables alone.
+_TABLES = {
+    "BPR": _PLAIN,
+    "LINE": _PLAIN,
+    "ENMF": _PLAIN,
+    "ConvNCF": _PLAIN,
+    "NeuMF": (
+        ("user_mf_embedding", "user_mlp_embedding"),
+        ("item_mf_embedding", "item_mlp_embedding"),
+    ),
+    "SimpleX": (("user_emb",), ("item_emb",)),
+}
+_PAIRS_AT_A_TIME = 2**20
+
+
+class RecBoleBackbone(Backbone):
+    """RecBole's own model: its ``calculate_loss`` is the objective, its embeddings are aligned.
+
+    Where the model propagates over a graph, the representations are what its ``forward`` returns,
+    and ``calculate_loss`` is given that very result in the place of a second forward pass. Where
+    it has embedding tables alone, these are the representations, and ``calculate_loss`` looks up
+    in them. SimpleX is represented by its aggregated users and its items, both normalised.
+
+    Args:
+        config: RecBole's configuration with the model's own keys and ``backbone: recbole/NAME``.
+        graph: the training graph.
+        dataset: RecBole's training dataset.
+
+    Raises:
+        ConfigError: if the model cannot serve as a backbone; the message says why.
+    """
+
+    def __init__(self, config: Mapping[str, Any], graph: BipartiteGraph, dataset: Any) -> None:
+        super().__init__(config, graph)
+        self.name = str(config["backbone"]).removeprefix(PREFIX)
+        model = get_model(self.name)(config, dataset)
+        self._tables = _embedding_tables(self.name, model)
+        self._arguments = () if self.name in _TABLES else _forward_arguments(self.name, model)
+        _require_packages(self.name)
+        self.model: Any = model.to(config["device"])
+        self._epoch, self._e_step_interval = 0, config["m_step"] if self.name == "NCL" else None
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            self.dim = self().users.shape[1]
+            self._by_product = self.name not in _TABLES or self._scores_are_products()
+
+    @classmethod
+    def from_dataset(cls, config: Mapping[str, Any], dataset: Any) -> RecBoleBackbone:
+        """See ``Backbone.from_dataset``."""
+        return cls(config, BipartiteGraph.from_dataset(dataset), dataset)
+
+    def ego(self) -> Tensor:
+        """The model's embedding tables, users above items; several tables side by side."""
+        sides = [[self.model.get_submodule(n).weight for n in names] for names in self._tables]
+        return torch.cat([torch.cat(tables, dim=1) for tables in sides])
+
+    def forward(self, ego: Tensor | None = None) -> CollaborativeOutput:
+        """See ``Backbone.forward``."""
+        users, items = self.graph.split(self.ego() if ego is None else ego)
+        if self.name == "SimpleX":
+            extras = {"tables": (users, items)}
+            return CollaborativeOutput(*self._simplex(users, items), extras=extras)
+        if self.name in _TABLES:
+            return CollaborativeOutput(users, items)
+        result = functional_call(self.model, self._named(users, items), self._arguments)
+        self._check_result(result)
+        return CollaborativeOutput(result[0], result[1], extras={"rest": result[2:]})
+
+    def loss(self, interaction: Any, output: CollaborativeOutput) -> dict[str, Tensor]:
+        """The model's own ``calculate_loss``, fed with ``output``; see ``Backbone.loss``."""
+        batch = self._labelled(interaction)
+        if self.name in _TABLES:
+            tables = output.extras.get("tables", (output.users, output.items))
+            value = self._call("calculate_loss", tables, batch)
+        else:
+            with self._replayed((output.users, output.items, *output.extras["rest"])):
+                value = self.model.calculate_loss(batch)
+        if isinstance(value, tuple):
+            return {f"base_{number}": part.sum() for number, part in enumerate(value, start=1)}
+        return {"base": value.sum()}
+
+    def score(self, users: Tensor, items: Tensor) -> Tensor:
+        """Scores as the model gives them; see ``Backbone.score``."""
+        if self._by_product:
+            return super().score(users, items)
+        rows = max(1, _PAIRS_AT_A_TIME // len(items))
+        return torch.cat([self._score_pairs(part, items) for part in torch.split(users, rows)])
+
+    def train(self, mode: bool = True) -> RecBoleBackbone:
+        """Switch mode; NCL clusters anew every ``m_step`` epochs, as its trainer in RecBole."""
+        super().train(mode)
+        if mode and self._e_step_interval:
+            if self._epoch % self._e_step_interval == 0:
+                self.model.e_step()
+            self._epoch += 1
+        return self
+
+    def _named(self, users: Tensor, items: Tensor) -> dict[str, Tensor]:
+        named = {}
+        for names, side in zip(self._tables, (users, items), strict=True):
+            widths = [self.model.get_submodule(name).embedding_dim for name in names]
+            for name, part in zip(names, torch.split(side, widths, dim=1), strict=True):
+                named[f"{name}.weight"] = part
+        return named
+
+    def _call(self, method: str, tables: tuple[Tensor, Tensor], *arguments: Any) -> Any:
+        """A method of the model with other embedding tables."""
+        named = {f"model.{name}": value for name, value in self._named(*tables).items()}
+        return functional_call(_Method(self.model, method), named, arguments)
+
+    @contextmanager
+    def _replayed(self, result: tuple[Any, ...]) -> Iterator[None]:
+        original = self.model.forward
+
+        def forward(*arguments: Any) -> Any:
+            same = all(a is b for a, b in zip(arguments, self._arguments, strict=True))
+            return result if same else original(*arguments)
+
+        self.model.forward = forward
+        try:
+            yield
+        finally:
+            del self.model.forward
+
+    def _labelled(self, interaction: Any) -> Any:
+        """The batch as the model takes it: labelled pairs if it is pointwise with labels."""
+        if self.model.input_type != InputType.POINTWISE or not hasattr(self.model, "LABEL"):
+            return interaction
+        batch = self.triples(interaction)
+        labels = torch.ones(2, batch.users.numel(), device=batch.users.device)
+        labels[1] = 0
+        return Interaction(
+            {
+                self._user_field: batch.users.repeat(2),
+                self._item_field: torch.cat([batch.positives, batch.negatives]),
+                self.model.LABEL: labels.view(-1),
+            }
+        )
+
+    def _score_pairs(self, users: Tensor, items: Tensor) -> Tensor:
+        ids = torch.cartesian_prod(
+            torch.arange(len(users), device=users.device),
+            torch.arange(len(items), device=items.device),
+        )
+        pairs = Interaction({self._user_field: ids[:, 0], self._item_field: ids[:, 1]})
+        scores: Tensor = self._call("predict", (users, items), pairs)
+        return scores.view(len(users), len(items))
+
+    def _scores_are_products(self) -> bool:
+        users, items = (side[:8] for side in self.graph.split(self.ego()))
+        return self.name == "SimpleX" or torch.allclose(
+            self._score_pairs(users, items), users @ items.T, atol=1e-7
+        )
+
+    def _simplex(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+        history = F.embedding(self.model.history_item_id, items)
+        joined = self._call(
+            "get_UI_aggregation", (users, items), users, history, self.model.history_item_len
+        )
+        return F.normalize(joined), F.normalize(items)
+
+    def _check_result(self, result: Any) -> None:
+        expected = (self.n_users, self.n_items)
+        found = tuple(len(part) for part in result[:2]) if isinstance(result, tuple) else result
+        if found != expected:
+            raise ConfigError(
+                f"backbone '{PREFIX}{self.name}' cannot serve: its forward pass does not return "
+                "the representations of all users and items"
+            )
+
+
+class _Method(nn.Module):
+    """Makes a method of a model callable by ``functional_call``."""
+
+    def __init__(self, model: nn.Module, method: str) -> None:
+        super().__init__()
+        self.model, self.method = model, method
+
+    def forward(self, *arguments: Any) -> Any:
+        return getattr(self.model, self.method)(*arguments)
+
+
+def _embedding_tables(name: str, model: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    tables = _TABLES.get(name, _PLAIN)
+    for side, names in zip(("user", "item"), tables, strict=True):
+        if not all(isinstance(getattr(model, n, None), nn.Embedding) for n in names):
+            raise ConfigError(
+                f"backbone '{PREFIX}{name}' cannot serve: it has no table of {side} embeddings "
+                "that could be aligned"
+            )
+    return tables
+
+
+def _forward_arguments(name: str, model: Any) -> tuple[Any, ...]:
+    required = [
+        parameter.name
+        for parameter in inspect.signature(model.forward).parameters.values()
+        if parameter.default is inspect.Parameter.empty
+    ]
+    if not required:
+        return ()
+    if required == ["graph"]:
+        return (model.train_graph,)
+    raise ConfigError(
+        f"backbone '{PREFIX}{name}' cannot serve: its scores depend on more than one "
+        f"representation of each user and item (its forward pass takes {', '.join(required)})"
+    )
+
+
+def _require_packages(name: str) -> None:
+    if name == "NCL" and importlib.util.find_spec("faiss") is None:
+        raise ConfigError(
+            f"backbone '{PREFIX}NCL' needs the package 'faiss': pip install faiss-cpu"
+        )
