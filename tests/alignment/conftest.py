@@ -44,6 +44,12 @@ class World:
     ) -> Any:
         return alignment_class(name)(self.config(name, **changes), dim, users, items)
 
+    def randomise_biases(self, module: torch.nn.Module) -> None:
+        """So that rows of zeros are not encoded as zeros, as they are by a fresh projection."""
+        for part in module.modules():
+            if isinstance(part, torch.nn.Linear):
+                torch.nn.init.normal_(part.bias)
+
 
 @pytest.fixture
 def world() -> World:

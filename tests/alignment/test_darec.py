@@ -21,6 +21,11 @@ def small(world, dtype=torch.float64, absent=(2,), **changes):
     return model, output, world.batch([1, 4], [3, 8], [5, 6])
 
 
+def present(output):
+    """The collaborative rows that have text, if row 2 of each kind has none."""
+    return torch.cat([output.users[[1, 3, 4, 5, 6]], output.items[[1, 3, 4, 5, 6, 7, 8]]])
+
+
 def cosine(x, y):
     return (x @ y / x.norm() / y.norm()).item()
 
@@ -171,6 +176,19 @@ def test_raw_anchor_compares_with_the_raw_similarities(world):
     assert all(p.grad is None for p in model.semantic_shared.parameters())
 
 
+def test_raw_anchor_finds_semantic_clusters_on_the_raw_rows(world):
+    seen = []
+    for anchor in ("none", "raw"):
+        model, output, batch = small(world, anchor=anchor)
+        model.centers[0].register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+        model(output, batch, frozenset({"loc"}))
+    raw = torch.cat([side.table[side.present] for side in (model.users_side, model.items_side)])
+    assert torch.equal(seen[1][1], raw)
+    assert torch.equal(seen[1][0, :, :4], model.collaborative_shared(present(output)))
+    assert not seen[1][0, :, 4:].any()
+    assert torch.equal(seen[0][1], model.semantic_shared(raw))
+
+
 def test_separate_structure_is_the_mean_over_kinds(world):
     separate, output, batch = small(world, structure="separate")
     joint = world.build("DaRec", separate.users_side, separate.items_side, n_centers=3)
@@ -268,6 +286,7 @@ def test_warmup_grows_in_training_only(world):
 def test_scored_representation(world):
     for score, fuses in (("backbone", False), ("sum", True), ("semantic", True)):
         model, output, _ = small(world, score=score)
+        world.randomise_biases(model)
         assert model.fuses is fuses
         fused = model.fuse(output)
         for rows, scored, side in (

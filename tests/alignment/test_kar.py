@@ -12,6 +12,7 @@ def test_each_row_gets_its_gated_mixture_of_experts(world, shared, specific):
     model, output = build(
         world, kar_shared_experts=shared, kar_specific_experts=specific, alignment_weight=0.3
     )
+    world.randomise_biases(model)
     fused = model.fuse(output)
     for rows, scored, side, own, gate in (
         (output.users, fused.users, model.users_side, model.users_experts, model.users_gate),
