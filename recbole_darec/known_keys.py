@@ -42,6 +42,7 @@ RECBOLE_KEYS: Mapping[str, Key] = {
 OWN_KEYS: Mapping[str, Key] = {
     "resume": Key(str, optional=True),
     "allow_pickle": Key(bool),
+    "save_per_user": Key(bool),
     "protocol": Key(
         str,
         choices=lambda: tuple(sorted(f.stem for f in (properties_dir() / "protocol").glob("*"))),

@@ -34,6 +34,7 @@ def run_recbole_darec(
     saved: bool = True,
     command_line: Sequence[str] = (),
     callback_fn: EpochCallback | None = None,
+    tested: bool = True,
 ) -> Result:
     """Train a model, ours or RecBole's, and test the epoch that is best on validation.
 
@@ -45,6 +46,7 @@ def run_recbole_darec(
         saved: whether to keep the checkpoints in the run folder.
         command_line: arguments of the form ``--key=value``.
         callback_fn: called with epoch and validation score after each validation.
+        tested: whether to look at the test part; a search does not, ``test_result`` is then None.
 
     Returns:
         RecBole's result dictionary (``best_valid_score``, ``valid_score_bigger``,
@@ -62,7 +64,7 @@ def run_recbole_darec(
         compat.require_dataset(config)
         check_side_configuration(config)
         folder = RunFolder.create(config)
-    return _run(config, folder, saved, callback_fn)
+    return _run(config, folder, saved, callback_fn, tested)
 
 
 def _reopen(config: Config) -> tuple[Config, RunFolder]:
@@ -81,7 +83,11 @@ def _reopen(config: Config) -> tuple[Config, RunFolder]:
 
 
 def _run(
-    config: Config, folder: RunFolder, saved: bool, callback_fn: EpochCallback | None
+    config: Config,
+    folder: RunFolder,
+    saved: bool,
+    callback_fn: EpochCallback | None,
+    tested: bool,
 ) -> Result:
     init_logger(folder.log, config["state"] or "INFO")
     logger = getLogger()
@@ -101,7 +107,9 @@ def _run(
     score, best = trainer.fit(loaders[0], loaders[1], show_progress=show, callback_fn=callback_fn)
     if not folder.best.is_file():
         trainer._save_checkpoint(-1, verbose=False)
-    test = trainer.evaluate(loaders[2], show_progress=show)
+    test, users = trainer.test(*loaders[::2], show) if tested else (None, None)
+    if users is not None:
+        users.save(folder.path)
     metrics = _metrics(config, trainer, loaders, score, best, test)
     _log_end(config, metrics)
     folder.write_metrics(metrics)

@@ -22,8 +22,8 @@ class RunFolder:
 
     Attributes:
         path: the folder; it holds ``config.yaml`` (resolved, usable as a config file),
-            ``metrics.json``, ``model.pth`` (best epoch), ``last.pth`` (for ``resume``),
-            ``run.log`` and TensorBoard's events.
+            ``metrics.json``, ``per_user.npz`` (see ``UserValues``), ``model.pth`` (best epoch),
+            ``last.pth`` (for ``resume``), ``run.log`` and TensorBoard's events.
     """
 
     path: Path

@@ -19,6 +19,7 @@ from recbole_darec.checkpoint import CheckpointError
 from recbole_darec.config import Config
 from recbole_darec.keys import ConfigError
 from recbole_darec.run_folder import RunFolder
+from recbole_darec.user_values import KeepingEvaluator, UserValues, has_top_k
 
 EpochCallback = Callable[[int, float], Any]
 
@@ -94,6 +95,21 @@ class RunTrainer(Trainer):  # type: ignore[misc]
             self._load_model(checkpoint.load(file, self.device), file)
             self.logger.info(f"Loading model structure and parameters from {file}")
         return super().evaluate(eval_data, False, None, show_progress)
+
+    def test(
+        self, train_data: Any, test_data: Any, show_progress: bool = False
+    ) -> tuple[Any, UserValues | None]:
+        """Metrics of the best epoch on the test part, and each user's own.
+
+        The latter are None without ``save_per_user`` or where no metric has a value for each user.
+        """
+        if not (self.config["save_per_user"] and has_top_k(self.config["metrics"])):
+            return self.evaluate(test_data, show_progress=show_progress), None
+        setattr(self.eval_collector.register, "rec.items", True)
+        self.evaluator = KeepingEvaluator(self.config)
+        result = self.evaluate(test_data, show_progress=show_progress)
+        collected = self.evaluator.collected
+        return result, UserValues.collect(self.config, collected, train_data, test_data)
 
     def resume(self, train_data: Any) -> None:
         """Take up training where ``last.pth`` of the run folder left it.
