@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from logging import getLogger
 from typing import Any, ClassVar
 
 import torch
@@ -63,7 +64,7 @@ class AutoCF(EmbeddingBackbone):
         self.attention = nn.ModuleList(
             EdgeAttention(self.dim, config["n_heads"]) for _ in range(config["n_attention_layers"])
         )
-        self._step = 0
+        self._step, self._told = 0, False
         self._view: tuple[Adjacency, EdgePattern]
 
     def forward(self, ego: Tensor | None = None) -> CollaborativeOutput:
@@ -137,6 +138,7 @@ class AutoCF(EmbeddingBackbone):
             masked[users[~kept]] = True
             masked[items[~kept]] = True
             kept = ~(masked[users] | masked[items])
+        self._tell_of_empty_encoder(kept)
         drawn = torch.randint(self.graph.n_nodes, (self._random_nodes,), device=seeds.device)
         masked[drawn] = True
         pairs = self._decoder_pairs(users[kept], items[kept], masked.nonzero().view(-1))
@@ -148,3 +150,14 @@ class AutoCF(EmbeddingBackbone):
         a, b = nodes[drawn]
         loops = torch.arange(self.graph.n_nodes, device=nodes.device)
         return torch.cat([a, b, users, items, loops]), torch.cat([b, a, items, users, loops])
+
+    def _tell_of_empty_encoder(self, kept: Tensor) -> None:
+        if self._told or bool(kept.any()):
+            return
+        self._told = True
+        getLogger(__name__).warning(
+            "AutoCF masks every edge of the graph: the encoder learns nothing from it. "
+            "Lower n_seeds (%d) or mask_depth (%d)",
+            self._n_seeds,
+            self._mask_depth,
+        )
