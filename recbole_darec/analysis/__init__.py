@@ -1,0 +1,1 @@
+"""What runs have learnt, and whether differences between them mean anything."""
