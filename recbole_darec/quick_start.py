@@ -15,6 +15,7 @@ from recbole.utils import get_environment, init_seed, set_color
 
 from recbole_darec import compat
 from recbole_darec.checkpoint import CheckpointError
+from recbole_darec.checksums import seal
 from recbole_darec.config import Config
 from recbole_darec.data.preparation import create_dataset, data_fingerprint, prepare_data
 from recbole_darec.data.side_configuration import check_side_configuration
@@ -116,6 +117,7 @@ def _run(
     folder.last.unlink(missing_ok=True)
     if not saved:
         folder.best.unlink()
+    seal(folder.path)
     return _result(metrics, folder)
 
 
@@ -145,8 +147,6 @@ def _log_end(config: Config, metrics: Mapping[str, Any]) -> None:
 def _metrics(
     config: Config, trainer: RunTrainer, loaders: Any, score: float, best: Any, test: Any
 ) -> dict[str, Any]:
-    alignment = getattr(trainer.model, "alignment", None)
-    sides = {"user": "users_side", "item": "items_side"} if alignment is not None else {}
     return {
         "model": config.model,
         "backbone": config["backbone"] if config.is_ours else None,
@@ -162,11 +162,16 @@ def _metrics(
         "eval_seconds": trainer.eval_seconds,
         "train_losses": trainer.train_losses,
         "dataset_fingerprint": data_fingerprint(loaders),
-        "embedding_fingerprints": {
-            name: getattr(alignment, attribute).fingerprint for name, attribute in sides.items()
-        },
+        "embedding_fingerprints": _embedding_fingerprints(config, loaders[0]._dataset),
         "versions": _versions(),
     }
+
+
+def _embedding_fingerprints(config: Config, dataset: Any) -> dict[str, str]:
+    if config.alignment_part is None:
+        return {}
+    fields = {"user": dataset.uid_field, "item": dataset.iid_field}
+    return {name: dataset.side_embeddings(field).fingerprint for name, field in fields.items()}
 
 
 def _floats(metrics: Mapping[str, float] | None) -> dict[str, float] | None:
