@@ -72,12 +72,22 @@ class EmbeddingStore:
         Returns:
             ``(len(texts),)`` bool, which are stored; float32 ``(n_stored, d_L)`` their vectors,
             in the order of the texts.
+
+        Raises:
+            ConfigError: if a shard is damaged.
         """
         keys = text_keys(texts)
         found = np.zeros(len(keys), dtype=bool)
         vectors: np.ndarray | None = None
         for shard in _shards(self.folder):
-            shard_keys, matrix = _open_shard(shard)
+            try:
+                shard_keys, matrix = _open_shard(shard)
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError) as error:
+                raise ConfigError(
+                    f"{shard} is damaged ({error}); delete it, and its rows are encoded again"
+                ) from error
             rows = _rows_of(shard_keys, keys)
             new = (rows >= 0) & ~found
             if not new.any():

@@ -44,7 +44,7 @@ def read_atomic(
         rows: how many rows to read, or None for all.
 
     Raises:
-        ConfigError: if the file is missing or lacks one of the fields.
+        ConfigError: if the file is missing or unreadable, or lacks one of the fields.
     """
     path = atomic_file(config, side)
     if not path.is_file():
@@ -53,8 +53,16 @@ def read_atomic(
             f"set {side}_text_file or {side}_embedding_file"
         )
     separator, encoding = config["field_separator"], config["encoding"]
-    with path.open(encoding=encoding) as file:
-        header = file.readline().rstrip("\r\n").split(separator)
+    try:
+        with path.open(encoding=encoding) as file:
+            header = file.readline().rstrip("\r\n").split(separator)
+        frame = pd.read_csv(
+            path, sep=separator, dtype=str, keep_default_na=False, encoding=encoding, nrows=rows
+        )
+    except ValueError as error:
+        raise ConfigError(
+            f"{path} cannot be read: {error}; check 'encoding' and 'field_separator'"
+        ) from error
     columns = {column.partition(":")[0]: column for column in header}
     for field in fields:
         if field not in columns:
@@ -62,18 +70,8 @@ def read_atomic(
                 f"{side} field '{field}' is not in {path} (nearest: {nearest(field, columns)}); "
                 f"correct '{side}_template' or '{'ITEM' if side == 'item' else 'USER'}_ID_FIELD'"
             )
-    wanted = [columns[field] for field in fields]
-    frame = pd.read_csv(
-        path,
-        sep=separator,
-        usecols=wanted,
-        dtype=str,
-        keep_default_na=False,
-        encoding=encoding,
-        nrows=rows,
-    )[wanted]
-    frame.columns = pd.Index(fields)
-    return frame
+    chosen = frame[[columns[field] for field in fields]]
+    return chosen.set_axis(list(fields), axis="columns")
 
 
 def nearest(name: str, names: Collection[str]) -> str:

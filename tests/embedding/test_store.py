@@ -147,6 +147,17 @@ def test_verify_finds_damage(tmp_path: Path) -> None:
     assert fault.startswith(f"{shard}: cannot be read")
 
 
+def test_damaged_shard_names_the_remedy(tmp_path: Path) -> None:
+    store = store_at(tmp_path)
+    store.append(["a"], vectors_of(["a"]))
+    (shard,) = (p for p in store.folder.glob("shard-*.npy") if ".keys." not in p.name)
+    shard.write_bytes(b"junk")
+    with pytest.raises(ConfigError, match=r"shard-.*\.npy is damaged .*; delete it, and its rows"):
+        store.lookup(["a"])
+    shard.unlink()
+    assert not store.lookup(["a"])[0].any()
+
+
 def test_bad_vectors(tmp_path: Path) -> None:
     store = store_at(tmp_path)
     with pytest.raises(ValueError, match="2 texts need as many finite vectors"):

@@ -63,6 +63,15 @@ def test_missing_field_names_the_nearest(settings: dict[str, Any]) -> None:
         template_texts(settings | {"item_template": "{movie_tite}"}, "item")
 
 
+def test_wrong_encoding(settings: dict[str, Any], tmp_path: Any) -> None:
+    content = "item_id:token\tt:token_seq\n1\tAmélie\n".encode("latin-1")
+    (tmp_path / "toy" / "toy.item").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"toy\.item cannot be read: .*; check 'encoding' and"):
+        template_texts(settings | {"item_template": "{t}"}, "item")
+    latin = settings | {"item_template": "{t}", "encoding": "ISO-8859-1"}
+    assert template_texts(latin, "item") == {"1": "Amélie"}
+
+
 def test_missing_file(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"absent\.item, which does not exist"):
         template_texts(settings | {"item_template": "{a}", "dataset": "absent"}, "item")
