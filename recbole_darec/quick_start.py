@@ -7,7 +7,7 @@ import platform
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from logging import getLogger
+from logging import INFO, getLogger
 from typing import Any
 
 import torch
@@ -62,6 +62,7 @@ def run_recbole_darec(
         if folder.metrics.is_file():
             return _result(folder.read_metrics(), folder)
     else:
+        compat.check_packages(config)
         compat.require_dataset(config)
         check_side_configuration(config)
         folder = RunFolder.create(config)
@@ -138,6 +139,8 @@ def build_model(config: Config, train_dataset: Any) -> torch.nn.Module:
 
 def _log_end(config: Config, metrics: Mapping[str, Any]) -> None:
     logger = getLogger()
+    if not logger.isEnabledFor(INFO):
+        return  # RecBole measures the processor for a second
     environment = get_environment(config).draw()
     logger.info(f"The running environment of this training is as follows:\n{environment}")
     logger.info(set_color("best valid ", "yellow") + f": {metrics['best_valid_result']}")
