@@ -63,6 +63,34 @@ def load(path: str | os.PathLike[str], device: torch.device | str = "cpu") -> di
     return decoded
 
 
+def restore(
+    model: torch.nn.Module, name: str, state: dict[str, Any], file: str | os.PathLike[str]
+) -> None:
+    """Put the weights of a checkpoint into a model.
+
+    Args:
+        model: one of RecBole's models or ours.
+        name: the model's name in the configuration.
+        state: what ``load`` returned.
+        file: where it was loaded from, for messages.
+
+    Raises:
+        CheckpointError: if the checkpoint is of another model or of other sizes.
+    """
+    theirs = state["config"]["model"]
+    if theirs != name:
+        raise CheckpointError(f"checkpoint {file} is of model {theirs}, this run is of {name}")
+    try:
+        model.load_state_dict(state["state_dict"])
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"checkpoint {file} does not fit: it was made with another dataset or other "
+            f"sizes. {error}"
+        ) from error
+    recbole_model: Any = model
+    recbole_model.load_other_parameter(state["other_parameter"])
+
+
 def _encode(value: Any, where: str) -> Any:
     # Before the plain types: NumPy's float64 is a float, but is not read back safely.
     if isinstance(value, np.generic):

@@ -15,7 +15,6 @@ from recbole.utils import get_trainer, set_color
 from torch.optim import Optimizer
 
 from recbole_darec import checkpoint
-from recbole_darec.checkpoint import CheckpointError
 from recbole_darec.config import Config
 from recbole_darec.keys import ConfigError
 from recbole_darec.run_folder import RunFolder
@@ -148,19 +147,7 @@ class RunTrainer(Trainer):  # type: ignore[misc]
         }
 
     def _load_model(self, state: dict[str, Any], file: Path) -> None:
-        theirs = state["config"]["model"]
-        if theirs != self.config["model"]:
-            raise CheckpointError(
-                f"checkpoint {file} is of model {theirs}, this run is of {self.config['model']}"
-            )
-        try:
-            self.model.load_state_dict(state["state_dict"])
-        except RuntimeError as error:
-            raise CheckpointError(
-                f"checkpoint {file} does not fit: it was made with another dataset or other "
-                f"sizes. {error}"
-            ) from error
-        self.model.load_other_parameter(state["other_parameter"])
+        checkpoint.restore(self.model, self.config["model"], state, file)
 
     def _save_last(self, epoch: int, train_data: Any) -> None:
         progress = {

@@ -1,0 +1,65 @@
+"""Checksums of a finished run's files, in the format of ``sha256sum``."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from recbole_darec.keys import ConfigError
+
+CHECKSUMS = "SHA256SUMS"
+SEALED = ("config.yaml", "metrics.json", "model.pth")
+
+
+def seal(folder: Path) -> None:
+    """Write the checksums of the files that are there; ``sha256sum -c SHA256SUMS`` checks them."""
+    lines = [f"{_digest(folder / n)}  {n}\n" for n in SEALED if (folder / n).is_file()]
+    temporary = folder / f".{CHECKSUMS}.{os.getpid()}"
+    temporary.write_text("".join(lines), encoding="utf-8")
+    temporary.replace(folder / CHECKSUMS)
+
+
+def verify(folder: Path) -> None:
+    """Whether the configuration, the results and the checkpoint are those that the run wrote.
+
+    The checksums tell accidents and later changes, not who made the folder: a stranger's folder
+    is safe because nothing in it is executed, whatever its checksums.
+
+    Raises:
+        ConfigError: naming the file that is missing or altered.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is not a run folder: it does not exist")
+    for name in (*SEALED, CHECKSUMS):
+        if not (folder / name).is_file():
+            raise ConfigError(f"run folder {folder} lacks {name}{_reason(name)}")
+    recorded = _recorded(folder / CHECKSUMS)
+    for name in SEALED:
+        if recorded.get(name) != _digest(folder / name):
+            raise ConfigError(
+                f"{folder / name} was altered: its SHA-256 is not the one in {CHECKSUMS}"
+            )
+
+
+def _recorded(file: Path) -> dict[str, str]:
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file} was altered: it is not text") from error
+    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+
+
+def _reason(name: str) -> str:
+    reasons = {
+        "metrics.json": ": the run did not end; set resume to this folder",
+        "model.pth": ": the run kept no checkpoint, or the file was removed",
+        CHECKSUMS: (
+            ": if you trust the folder, write it with 'sha256sum " + " ".join(SEALED) + "'"
+        ),
+    }
+    return reasons.get(name, "")
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()

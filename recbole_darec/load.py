@@ -1,0 +1,163 @@
+"""A trained model, its data and its results from a run folder."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from logging import getLogger
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from recbole.utils import init_seed
+
+from recbole_darec import checkpoint, compat
+from recbole_darec.checksums import verify
+from recbole_darec.config import Config
+from recbole_darec.data.preparation import create_dataset, data_fingerprint, prepare_data
+from recbole_darec.keys import ConfigError
+from recbole_darec.quick_start import build_model
+from recbole_darec.run_folder import RunFolder
+
+# What makes RecBole read or write pickles; a stranger's configuration may ask for it.
+_SAFE = {
+    "allow_pickle": False,
+    "dataset_save_path": None,
+    "dataloaders_save_path": None,
+    "save_dataset": False,
+    "save_dataloaders": False,
+    "show_progress": False,
+    "resume": None,
+}
+MOVABLE = (
+    "data_path",
+    "embedding_dir",
+    "item_text_file",
+    "user_text_file",
+    "item_embedding_file",
+    "user_embedding_file",
+    "text_encoder",
+    "text_device",
+    "use_gpu",
+    "gpu_id",
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run, ready to be used.
+
+    Attributes:
+        folder: where it lies.
+        config: its configuration.
+        model: the model of the best epoch, in evaluation mode.
+        loaders: RecBole's dataloaders of training, validation and test data.
+        metrics: content of ``metrics.json``.
+    """
+
+    folder: RunFolder
+    config: Config
+    model: torch.nn.Module
+    loaders: tuple[Any, Any, Any]
+    metrics: dict[str, Any]
+
+    @property
+    def dataset(self) -> Any:
+        """RecBole's dataset of the training part: ids, fields, side embeddings."""
+        return self.loaders[0]._dataset
+
+    @cached_property
+    def user_ids(self) -> np.ndarray:
+        """External ids of the users by internal id, ``(n_users,)``; 0 is RecBole's padding."""
+        return np.asarray(self.dataset.field2id_token[self.dataset.uid_field], dtype=str)
+
+    @cached_property
+    def item_ids(self) -> np.ndarray:
+        """External ids of the items by internal id, ``(n_items,)``; 0 is RecBole's padding."""
+        return np.asarray(self.dataset.field2id_token[self.dataset.iid_field], dtype=str)
+
+    def untrained_model(self) -> torch.nn.Module:
+        """The model as it was before training: same configuration, same seed."""
+        init_seed(self.config["seed"], self.config["reproducibility"])
+        return build_model(self.config, self.dataset).eval()
+
+    def __repr__(self) -> str:
+        backbone = f" on {self.metrics['backbone']}" if self.metrics.get("backbone") else ""
+        results = ", ".join(f"{k} {v:.4f}" for k, v in (self.metrics["test_result"] or {}).items())
+        return (
+            f"<Run {self.metrics['model']}{backbone}, {self.metrics['dataset']}: "
+            f"{len(self.user_ids) - 1} users, {len(self.item_ids) - 1} items; "
+            f"test {results}; {self.folder.path}>"
+        )
+
+
+def load(path: str | os.PathLike[str], **moved: Any) -> Run:
+    """Load a finished run from its folder alone, without running code from it.
+
+    The data are read anew from where the configuration says and must be those of the run.
+
+    Args:
+        path: the run folder.
+        moved: where data or devices are now, if no longer where the run had them: one of
+            ``data_path``, ``embedding_dir``, ``item_embedding_file``, ``use_gpu``, ...
+
+    Raises:
+        ConfigError: if a file of the folder is missing or was altered, the data are not those
+            that the run saw, or the checkpoint does not fit.
+    """
+    folder = RunFolder(Path(path))
+    verify(folder.path)
+    wrong = sorted(set(moved) - set(MOVABLE))
+    if wrong:
+        raise ConfigError(
+            f"a loaded run keeps its configuration; {', '.join(wrong)} cannot be changed. "
+            f"Only these can: {', '.join(MOVABLE)}"
+        )
+    config = Config(config_file_list=[str(folder.config)], config_dict={**_SAFE, **moved})
+    # RecBole unpickles a dataset that lies in checkpoint_dir; in this one nothing can.
+    config["checkpoint_dir"] = os.devnull
+    compat.require_dataset(config)
+    init_seed(config["seed"], config["reproducibility"])
+    loaders = prepare_data(config, create_dataset(config))
+    metrics = _read_metrics(folder)
+    _check_data(folder, config, metrics, loaders)
+    init_seed(config["seed"], config["reproducibility"])
+    model = build_model(config, loaders[0]._dataset)
+    state = checkpoint.load(folder.best, config["device"])
+    checkpoint.restore(model, config["model"], state, folder.best)
+    _check_embeddings(metrics, model)
+    return Run(folder, config, model.eval(), loaders, metrics)
+
+
+def _read_metrics(folder: RunFolder) -> dict[str, Any]:
+    needed = {"model", "dataset", "test_result", "dataset_fingerprint", "embedding_fingerprints"}
+    try:
+        metrics = folder.read_metrics()
+    except ValueError as error:
+        raise ConfigError(f"{folder.metrics} is not valid json: {error}") from error
+    if not isinstance(metrics, dict) or needed - set(metrics):
+        raise ConfigError(f"{folder.metrics} is not the results of a run of this package")
+    return metrics
+
+
+def _check_data(
+    folder: RunFolder, config: Config, metrics: dict[str, Any], loaders: tuple[Any, Any, Any]
+) -> None:
+    if data_fingerprint(loaders) != metrics["dataset_fingerprint"]:
+        raise ConfigError(
+            f"the files of dataset '{config.dataset}' in {config['data_path']} are not those that "
+            f"{folder.path} was trained on (ids or interactions differ); give the folder above "
+            "the original ones as data_path"
+        )
+
+
+def _check_embeddings(metrics: dict[str, Any], model: torch.nn.Module) -> None:
+    alignment = getattr(model, "alignment", None)
+    for side, fingerprint in metrics["embedding_fingerprints"].items():
+        if getattr(alignment, f"{side}s_side").fingerprint != fingerprint:
+            getLogger().warning(
+                f"the {side}s' side embeddings are not bit-equal to those of the run: its texts "
+                "were encoded anew, or the source changed"
+            )

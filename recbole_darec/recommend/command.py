@@ -1,0 +1,129 @@
+"""Sub-command ``recommend``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recbole_darec.keys import ConfigError
+from recbole_darec.moved import add_moved_arguments, moved
+
+if TYPE_CHECKING:
+    from recbole_darec.recommend.recommendations import Recommendations
+    from recbole_darec.recommend.recommender import Recommender
+
+DESCRIPTION = "Top-k items for users, or items similar to items, from a run folder."
+EXAMPLE = """\
+Examples:
+  run_recbole_darec.py recommend saved/DaRec-ml-100k-... --users 196 22 --topk 5
+  run_recbole_darec.py recommend saved/DaRec-ml-100k-... --all --output top10.parquet
+  run_recbole_darec.py recommend saved/DaRec-ml-100k-... --users 196 --explain
+  run_recbole_darec.py recommend saved/DaRec-ml-100k-... --similar_to 50
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of the command."""
+    add_moved_arguments(parser)
+    who = parser.add_mutually_exclusive_group(required=True)
+    who.add_argument("--users", nargs="+", metavar="ID", help="external ids of users")
+    who.add_argument("--users_file", metavar="FILE", help="file of external ids, one a line")
+    who.add_argument("--all", action="store_true", help="all users")
+    who.add_argument(
+        "--similar_to", "--similar-to", nargs="+", metavar="ITEM", help="items like these items"
+    )
+    parser.add_argument("--topk", "-k", type=_positive, default=10, help="default 10")
+    parser.add_argument(
+        "--exclude",
+        choices=("all", "train_valid", "none"),
+        default="all",
+        help="what is not recommended: all that the user has interacted with (default), the "
+        "training and validation part (as RecBole's evaluation), or nothing",
+    )
+    parser.add_argument(
+        "--skip_unknown", action="store_true", help="serve the rest where some ids are unknown"
+    )
+    parser.add_argument("--explain", action="store_true", help="add reasons to each item")
+    parser.add_argument("--title", help="field of <dataset>.item, or '{field} ({other})'")
+    parser.add_argument(
+        "--output", "-o", metavar="FILE", help=".csv, .jsonl or .parquet; default the terminal"
+    )
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run the command.
+
+    Raises:
+        ConfigError: for a user's mistake.
+    """
+    from recbole_darec.recommend.recommendations import FORMATS
+    from recbole_darec.recommend.recommender import Recommender
+
+    if args.output and Path(args.output).suffix not in FORMATS:
+        raise ConfigError(f"output {args.output} must end in {', '.join(FORMATS)}")
+    if args.explain and args.similar_to:
+        raise ConfigError("--explain is about users; leave it out with --similar_to")
+    users = _users(args)
+    recommender = Recommender(args.run, args.title, **moved(args))
+    if args.similar_to:
+        result = recommender.similar(args.similar_to, args.topk, args.skip_unknown)
+    else:
+        result = recommender.recommend(users, args.topk, args.exclude, args.skip_unknown)
+    if result.skipped:
+        print(f"skipped {len(result.skipped)} unknown: {_some(result.skipped)}", file=sys.stderr)
+    if args.explain:
+        _explain(recommender, result, args.output)
+    else:
+        _put(result, args.output)
+    return 0
+
+
+def _explain(recommender: Recommender, result: Recommendations, output: str | None) -> None:
+    from recbole_darec.recommend.explainer import Explainer
+
+    explainer = Explainer(recommender)
+    explained = explainer.explain(result)
+    if output:
+        _put(explained, output)
+        return
+    for user, rows in explained.table.groupby("user_id", sort=False):
+        history = explainer.history_of(str(user))
+        print(f"user {user}\nhistory ({len(history)} items): {_some(history)}")
+        for row in rows.to_dict(orient="records"):
+            print(f"\n{row['rank']}. {row['item_id']} {row['title']}  score {row['score']:.4f}")
+            for column in [name for name in rows.columns if name.startswith(("near", "center"))]:
+                print(f"   {column.replace('_', ' ')}: {row[column]}")
+        print()
+
+
+def _put(result: Recommendations, output: str | None) -> None:
+    if output:
+        print(f"{len(result)} rows in {result.write(output)}")
+    else:
+        print(result.text())
+
+
+def _users(args: argparse.Namespace) -> list[str] | None:
+    if args.users_file is None:
+        given: list[str] | None = args.users
+        return given
+    try:
+        lines = Path(args.users_file).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"users_file {args.users_file} cannot be read: {error}") from error
+    ids = [line.strip() for line in lines if line.strip()]
+    if not ids:
+        raise ConfigError(f"users_file {args.users_file} holds no id")
+    return ids
+
+
+def _some(names: list[str] | tuple[str, ...]) -> str:
+    return ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number above 0")
+    return int(text)

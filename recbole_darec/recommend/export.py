@@ -1,0 +1,82 @@
+"""User and item vectors for a vector database."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recbole_darec.analysis.representations import representations
+from recbole_darec.keys import ConfigError
+from recbole_darec.load import Run
+from recbole_darec.recommend.vectors import scored_vectors
+
+FORMATS = ("npy", "parquet")
+SCORED = "scored"
+
+
+def export_vectors(
+    run: Run, folder: str | Path, kind: str = "npy", part: str = SCORED
+) -> list[Path]:
+    """Write the vectors of all users and items, float32, without padding.
+
+    The inner product of a user's and an item's ``scored`` vectors is the model's score. ``npy``
+    writes ``items.npy`` and the ids in the same order, one a line, in ``items.ids.txt``, which
+    ``item_embedding_file`` reads again; ``parquet`` writes columns ``id`` and ``vector``.
+
+    Args:
+        run: a loaded run.
+        folder: where to write; made if need be.
+        kind: ``npy`` or ``parquet``.
+        part: ``scored``, or a block of the alignment such as ``C shared``.
+
+    Returns:
+        The files.
+
+    Raises:
+        ConfigError: if the kind or the part does not exist, or the folder cannot be written.
+    """
+    if kind not in FORMATS:
+        raise ConfigError(f"format '{kind}' does not exist; expected one of {', '.join(FORMATS)}")
+    users, items = _part(run, part)
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return [
+            file
+            for side, ids, rows in (("users", run.user_ids, users), ("items", run.item_ids, items))
+            for file in _write(folder, side, ids[1:], rows[1:].astype(np.float32), kind)
+        ]
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be written: {error.strerror}") from error
+
+
+def _part(run: Run, part: str) -> tuple[np.ndarray, np.ndarray]:
+    if part == SCORED:
+        users, items = scored_vectors(run.model)
+        return users.detach().cpu().numpy(), items.detach().cpu().numpy()
+    blocks = representations(run.model)
+    if part not in blocks.names:
+        known = ", ".join((SCORED, *blocks.names))
+        raise ConfigError(f"part '{part}' does not exist; there are {known}")
+    return blocks.users[part], blocks.items[part]
+
+
+def _write(folder: Path, side: str, ids: np.ndarray, rows: np.ndarray, kind: str) -> list[Path]:
+    mark = uuid.uuid4().hex
+    file = folder / f"{side}.{kind}"
+    temporary = folder / f".{mark}.{kind}"
+    if kind == "parquet":
+        vectors = pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), rows.shape[1])
+        pq.write_table(pa.table({"id": pa.array(ids.tolist()), "vector": vectors}), temporary)
+        temporary.replace(file)
+        return [file]
+    np.save(temporary, rows)
+    names = folder / f".{mark}.txt"
+    names.write_text("".join(f"{identity}\n" for identity in ids), encoding="utf-8")
+    names.replace(folder / f"{side}.ids.txt")
+    temporary.replace(file)
+    return [file, folder / f"{side}.ids.txt"]

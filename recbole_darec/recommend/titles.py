@@ -1,0 +1,57 @@
+"""Titles of items by external id."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from recbole_darec.embedding.text import (
+    atomic_file,
+    fill_template,
+    id_field,
+    read_atomic,
+    template_fields,
+)
+
+_LIKELY = ("title", "name")
+
+
+def item_titles(config: Mapping[str, Any], title: str | None = None) -> dict[str, str]:
+    """Title of each item that has one.
+
+    Args:
+        config: the configuration; titles come from the fields of ``<dataset>.item``.
+        title: a field's name or a template such as ``{movie_title} ({release_year})``; default:
+            the field whose name holds ``title``, else the one whose name holds ``name``.
+
+    Returns:
+        By external id; empty where the dataset has no such file or field.
+
+    Raises:
+        ConfigError: if the field that was asked for does not exist.
+    """
+    template = _as_template(title) if title else _default(config)
+    if template is None:
+        return {}
+    identifier = id_field(config, "item")
+    fields = dict.fromkeys([identifier, *template_fields(template)])
+    rows = read_atomic(config, "item", list(fields)).to_dict(orient="records")
+    return {str(row[identifier]): fill_template(template, row) for row in rows}
+
+
+def _as_template(title: str) -> str:
+    return title if "{" in title else f"{{{title}}}"
+
+
+def _default(config: Mapping[str, Any]) -> str | None:
+    path = atomic_file(config, "item")
+    if not path.is_file():
+        return None
+    with path.open(encoding=config["encoding"]) as file:
+        header = file.readline().rstrip("\r\n").split(config["field_separator"])
+    names = [column.partition(":")[0] for column in header]
+    for word in _LIKELY:
+        for name in names:
+            if word in name.lower() and name != id_field(config, "item"):
+                return _as_template(name)
+    return None

@@ -1,0 +1,91 @@
+"""Reasons are the nearest items of the user's own history, in the right spaces."""
+
+import numpy as np
+import pytest
+
+from recbole_darec.analysis.preference import nearest_items, preference_centers
+from recbole_darec.recommend.explainer import Explainer
+from recbole_darec.recommend.recommender import Recommender
+
+
+def cosine(a, b):
+    return a @ b / (np.linalg.norm(a) * np.linalg.norm(b))
+
+
+@pytest.mark.parametrize(
+    ("model", "spaces"),
+    [
+        ("DaRec", {"collaborative": "C shared", "semantic": "L shared"}),
+        ("RLMRecCon", {"collaborative": "C raw", "semantic": "L raw"}),
+        ("BPR", {"collaborative": "C raw"}),
+    ],
+)
+def test_neighbours_in_the_history_are_the_nearest(finished, model, spaces):
+    recommender = Recommender(finished(model))
+    explainer = Explainer(recommender, neighbors=2)
+    table = explainer.explain(recommender.recommend(k=3)).table
+    assert [c for c in table.columns if c.startswith("near_")] == [f"near_{s}" for s in spaces]
+    run = recommender.run
+    for row in table.sample(20, random_state=0).to_dict(orient="records"):
+        user, item = recommender.user_rows[row["user_id"]], recommender.item_rows[row["item_id"]]
+        seen = {
+            int(i)
+            for loader in run.loaders[:2]
+            for u, i in zip(
+                loader._dataset.inter_feat["user_id"], loader._dataset.inter_feat["item_id"],
+                strict=True,
+            )
+            if u == user
+        }  # fmt: skip
+        for side, name in spaces.items():
+            rows = explainer.blocks.items[name]
+            cosines = {i: cosine(rows[i], rows[item]) for i in seen}
+            best = sorted(seen, key=lambda i: -cosines[i])[:2]
+            expected = "; ".join(
+                f"{run.item_ids[i]} {recommender.titles[i]} ({cosines[i]:.2f})" for i in best
+            )
+            assert row[f"near_{side}"] == expected
+
+
+def test_history_is_that_of_training_and_validation(finished):
+    recommender = Recommender(finished())
+    explainer = Explainer(recommender)
+    user = recommender.run.user_ids[1]
+    history = explainer.history_of(user)
+    offered = recommender.recommend([user], 90, exclude="train_valid").table
+    assert len(history) + len(offered) == 90
+    assert not {h.split()[0] for h in history} & set(offered["item_id"])
+
+
+def test_user_and_item_meet_at_the_centre_that_is_near_to_both(finished):
+    recommender = Recommender(finished())
+    explainer = Explainer(recommender)
+    table = explainer.explain(recommender.recommend(k=2)).table
+    blocks, run = explainer.blocks, recommender.run
+    centers = preference_centers(blocks, 4, "hungarian").collaborative
+    for row in table.sample(20, random_state=1).to_dict(orient="records"):
+        u = blocks.users["C shared"][recommender.user_rows[row["user_id"]]]
+        i = blocks.items["C shared"][recommender.item_rows[row["item_id"]]]
+        meeting = max(range(4), key=lambda c: min(cosine(u, centers[c]), cosine(i, centers[c])))
+        nearest = sorted(
+            blocks.item_rows, key=lambda r: -cosine(blocks.items["C shared"][r], centers[meeting])
+        )
+        names = [f"{run.item_ids[r]} {recommender.titles[r]}" for r in nearest[:3]]
+        assert row["center"] == f"{meeting + 1}: {' / '.join(names)}"
+
+
+def test_no_centre_without_shared_parts(finished):
+    recommender = Recommender(finished("BPR"))
+    explainer = Explainer(recommender)
+    assert "center" not in explainer.explain(recommender.recommend(k=1)).table
+    with pytest.raises(ValueError, match="need the shared parts of DaRec"):
+        preference_centers(explainer.blocks, 3)
+
+
+def test_nearest_items_by_hand():
+    items = np.array([[9.0, 9.0], [1, 0], [0, 2], [3, 1]])
+    rows = np.array([1, 2, 3])
+    assert nearest_items(np.array([[2.0, 0.0], [0, 1]]), items, rows, 2).tolist() == [
+        [1, 3],
+        [2, 3],
+    ]

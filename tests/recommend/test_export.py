@@ -1,0 +1,77 @@
+"""Exported vectors: inner products are the scores; a vector database can read them."""
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from recbole_darec.embedding.precomputed import load_embeddings
+from recbole_darec.keys import ConfigError
+from recbole_darec.load import load
+from recbole_darec.recommend.export import export_vectors
+from recbole_darec.recommend.recommender import Recommender
+
+
+def read_npy(folder, side):
+    return load_embeddings(folder / f"{side}.npy", "item_embedding_file")
+
+
+def read_parquet(folder, side):
+    table = pq.read_table(folder / f"{side}.parquet")
+    return table["id"].to_pylist(), np.array(table["vector"].to_pylist())
+
+
+@pytest.mark.parametrize(("kind", "read"), [("npy", read_npy), ("parquet", read_parquet)])
+@pytest.mark.parametrize("model", ["DaRec", "BPR"])
+def test_inner_products_are_the_scores(finished, tmp_path, model, kind, read):
+    run = load(finished(model))
+    files = export_vectors(run, tmp_path / "out", kind)
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted(f.name for f in files)
+    (users, u), (items, i) = read(tmp_path / "out", "users"), read(tmp_path / "out", "items")
+    assert (users, items) == (list(run.user_ids[1:]), list(run.item_ids[1:]))
+    scores = u @ i.T
+    for row in Recommender(run).recommend(k=90).table.sample(50).to_dict(orient="records"):
+        score = scores[users.index(row["user_id"]), items.index(row["item_id"])]
+        assert score == pytest.approx(row["score"], abs=1e-5)
+
+
+def test_a_part_of_the_alignment(finished, tmp_path):
+    run = load(finished())
+    export_vectors(run, tmp_path, "npy", "L shared")
+    items = read_npy(tmp_path, "items")[1]
+    expected = run.model.alignment.semantic_shared(run.model.alignment.items_side.table)
+    np.testing.assert_allclose(items, expected[1:].detach(), atol=1e-6)
+
+
+def test_mistakes(finished, tmp_path):
+    run = load(finished("BPR"))
+    with pytest.raises(
+        ConfigError, match="part 'L shared' does not exist; there are scored, C raw"
+    ):
+        export_vectors(run, tmp_path, "npy", "L shared")
+    with pytest.raises(ConfigError, match="format 'csv' does not exist; expected one of npy"):
+        export_vectors(run, tmp_path, "csv")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be written"):
+        export_vectors(run, tmp_path / "file")
+
+
+@pytest.mark.parametrize("library", ["faiss", "hnswlib"])
+def test_a_vector_index_finds_the_recommended_items(finished, tmp_path, library):
+    """The example of docs/recommend.md."""
+    index_library = pytest.importorskip(library, reason=f"{library} is not installed")
+    run = load(finished())
+    export_vectors(run, tmp_path)
+    ids, items = read_npy(tmp_path, "items")
+    users = read_npy(tmp_path, "users")[1]
+    if library == "faiss":
+        index = index_library.IndexFlatIP(items.shape[1])
+        index.add(items)
+        found = index.search(users, 5)[1]
+    else:
+        index = index_library.Index("ip", items.shape[1])
+        index.init_index(len(items), ef_construction=200, M=32)
+        index.add_items(items)
+        index.set_ef(100)
+        found = index.knn_query(users, 5)[0]
+    expected = Recommender(run).recommend(k=5, exclude="none").table
+    assert np.mean(np.array(ids)[found].ravel() == expected["item_id"].to_numpy()) > 0.95

@@ -1,0 +1,105 @@
+"""Sub-commands ``recommend`` and ``export``."""
+
+import argparse
+
+import pandas as pd
+import pytest
+
+from recbole_darec.keys import ConfigError
+from recbole_darec.recommend import command, export_command
+
+
+def call(module, *arguments):
+    parser = argparse.ArgumentParser()
+    module.add_arguments(parser)
+    return module.main(parser.parse_args([str(a) for a in arguments]))
+
+
+def ids(data, count):
+    inter = pd.read_csv(data / "small" / "small.inter", sep="\t", dtype=str)
+    return list(inter["user_id:token"].unique()[:count])
+
+
+def test_terminal(finished, small_data, capsys):
+    users = ids(small_data, 2)
+    assert call(command, finished(), "--users", *users, "--topk", 3) == 0
+    shown = capsys.readouterr().out
+    assert [line for line in shown.splitlines() if line.startswith("user")] == [
+        f"user {user}" for user in users
+    ]
+    assert shown.count("\n   1 ") + shown.count("\n    1 ") == 2
+
+
+def test_a_file_of_users_to_a_file(finished, small_data, tmp_path, capsys):
+    users = ids(small_data, 5)
+    (tmp_path / "users.txt").write_text("\n".join(users) + "\n\n")
+    out = tmp_path / "top.csv"
+    call(command, finished(), "--users_file", tmp_path / "users.txt", "-k", 4, "-o", out)
+    assert "20 rows in" in capsys.readouterr().out
+    assert list(pd.read_csv(out, dtype=str)["user_id"].unique()) == users
+
+
+def test_all_users_and_similar_items(finished, tmp_path, capsys):
+    call(command, finished(), "--all", "-o", tmp_path / "all.parquet")
+    assert pd.read_parquet(tmp_path / "all.parquet")["user_id"].nunique() == 60
+    call(command, finished(), "--similar-to", "50", "-k", 2)
+    assert "of item 50\n" in capsys.readouterr().out
+
+
+def test_unknown_users_are_skipped_aloud(finished, small_data, capsys):
+    users = ids(small_data, 1)
+    with pytest.raises(ConfigError, match="unknown users: nobody"):
+        call(command, finished(), "--users", "nobody", *users)
+    call(command, finished(), "--users", "nobody", *users, "--skip_unknown")
+    assert "skipped 1 unknown: nobody" in capsys.readouterr().err
+
+
+def test_explanations_on_the_terminal_and_in_a_file(finished, small_data, tmp_path, capsys):
+    users = ids(small_data, 1)
+    call(command, finished(), "--users", *users, "-k", 2, "--explain")
+    shown = capsys.readouterr().out
+    for words in ("history (", "near collaborative: ", "near semantic: ", "center: "):
+        assert words in shown
+    assert shown.count("near collaborative: ") == 2
+    call(command, finished(), "--users", *users, "--explain", "-o", tmp_path / "why.jsonl")
+    assert {"near_collaborative", "near_semantic", "center"} <= set(
+        pd.read_json(tmp_path / "why.jsonl", lines=True).columns
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--all", "-o", "top.xlsx"], "must end in .csv"),
+        (["--similar_to", "50", "--explain"], "--explain is about users"),
+        (["--users_file", "nowhere.txt"], "users_file nowhere.txt cannot be read"),
+    ],
+)
+def test_mistakes_are_named_before_the_run_is_loaded(arguments, message, tmp_path):
+    with pytest.raises(ConfigError, match=message):
+        call(command, tmp_path, *arguments)
+
+
+def test_an_empty_file_of_users(tmp_path):
+    (tmp_path / "users.txt").write_text("\n")
+    with pytest.raises(ConfigError, match="holds no id"):
+        call(command, tmp_path, "--users_file", tmp_path / "users.txt")
+
+
+def test_topk_is_a_count(capsys):
+    with pytest.raises(SystemExit):
+        call(command, "run", "--all", "--topk", "0")
+    assert "0 is not a whole number above 0" in capsys.readouterr().err
+
+
+def test_data_that_moved(finished, tmp_path):
+    with pytest.raises(ConfigError, match="dataset 'small' does not exist"):
+        call(command, finished(), "--all", "--data_path", tmp_path)
+
+
+def test_export(finished, tmp_path, capsys):
+    call(export_command, finished(), "--output", tmp_path, "--format", "parquet")
+    assert capsys.readouterr().out.split() == [
+        str(tmp_path / "users.parquet"),
+        str(tmp_path / "items.parquet"),
+    ]
