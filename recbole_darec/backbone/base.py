@@ -31,6 +31,7 @@ class Backbone(nn.Module, ABC):
     Attributes:
         keys: the configuration keys that the backbone reads, beside ``embedding_size``.
         search_space: where to search them, in the syntax of RecBole's ``hyper.test``.
+        dim: width of the representations; the input embeddings may be narrower, as GCCF's.
     """
 
     keys: ClassVar[Mapping[str, Key]] = {}
@@ -52,14 +53,14 @@ class Backbone(nn.Module, ABC):
 
     @abstractmethod
     def ego(self) -> Tensor:
-        """The trainable input embeddings, users above items, ``(n_users + n_items, d)``."""
+        """The trainable input embeddings, users above items, ``(n_users + n_items, width)``."""
 
     @abstractmethod
     def forward(self, ego: Tensor | None = None) -> CollaborativeOutput:
         """Representations of all users and items.
 
         Args:
-            ego: input embeddings ``(n_users + n_items, d)`` to use in the place of ``self.ego()``,
+            ego: input embeddings ``(n_users + n_items, width)`` to use in the place of ``self.ego()``,
                 so that an alignment may mask rows of them.
         """
 
