@@ -60,8 +60,8 @@ class Backbone(nn.Module, ABC):
         """Representations of all users and items.
 
         Args:
-            ego: input embeddings ``(n_users + n_items, width)`` to use in the place of ``self.ego()``,
-                so that an alignment may mask rows of them.
+            ego: input embeddings ``(n_users + n_items, width)`` to use in the place of
+                ``self.ego()``, so that an alignment may mask rows of them.
         """
 
     @abstractmethod
