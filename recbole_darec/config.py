@@ -26,9 +26,10 @@ from recbole_darec.known_keys import (  # noqa: E402
     RECBOLE_KEYS,
     RECOMMENDER_KEYS,
     all_key_names,
+    declared_keys,
 )
 from recbole_darec.paths import properties_dir  # noqa: E402
-from recbole_darec.registry import Part, parts  # noqa: E402
+from recbole_darec.registry import FAMILIES, Part, parts  # noqa: E402
 
 BARE = "Backbone"
 _PATH_KEYS = (
@@ -128,7 +129,7 @@ class Config(RecBoleConfig):  # type: ignore[misc]
 
     def _convert_config_dict(self, config_dict: Mapping[str, Any]) -> dict[str, Any]:
         return {
-            key: _literal(value) if isinstance(value, str) else value
+            key: _value(key, value) if isinstance(value, str) else value
             for key, value in config_dict.items()
         }
 
@@ -184,13 +185,21 @@ class Config(RecBoleConfig):  # type: ignore[misc]
             self._update_internal_config_dict(file)
         if self.is_ours:
             self._update_internal_config_dict(self._backbone_part().properties())
-        protocol = self._early("protocol")
-        for file in (
-            root / "protocol" / f"{protocol}.yaml",
-            root / "dataset" / f"{dataset}.yaml",
-        ):
-            if file.is_file():
-                self._update_internal_config_dict(file)
+        self._apply_protocol(root / "protocol" / f"{self._early('protocol')}.yaml")
+        of_dataset = root / "dataset" / f"{dataset}.yaml"
+        if of_dataset.is_file():
+            self._update_internal_config_dict(of_dataset)
+
+    def _apply_protocol(self, file: Path) -> None:
+        """Set a protocol's keys; those of parts only where a chosen part has them."""
+        if not file.is_file():
+            return  # the check of key 'protocol' names the nearest one
+        values = self._load_config_files([str(file)])
+        by_backbone = values.pop("backbones", {})
+        values |= by_backbone.get(self._early("backbone"), {})
+        of_parts = {k for f in FAMILIES for part in parts(f).values() for k in part.load().keys}
+        foreign = of_parts - set(self._declared_keys())
+        self.internal_config_dict |= {k: v for k, v in values.items() if k not in foreign}
 
     def _early(self, key: str) -> Any:
         """A value that decides which yaml files are read."""
@@ -298,6 +307,15 @@ class Config(RecBoleConfig):  # type: ignore[misc]
             "use_gpu": use_gpu,
             "device": torch.device("cuda", int(first)) if use_gpu else torch.device("cpu"),
         }
+
+
+def _value(name: str, text: str) -> Any:
+    """What ``text`` means for a key: itself where a string is declared, else a literal."""
+    key = declared_keys().get(name)
+    if key is None or key.kind is not str:
+        return _literal(text)
+    empty = key.optional and text.strip().lower() in ("none", "null", "~", "")
+    return None if empty else text
 
 
 def _literal(text: str) -> Any:

@@ -43,6 +43,7 @@ OWN_KEYS: Mapping[str, Key] = {
     "resume": Key(str, optional=True),
     "allow_pickle": Key(bool),
     "save_per_user": Key(bool),
+    "mask_valid_at_test": Key(bool),
     "protocol": Key(
         str,
         choices=lambda: tuple(sorted(f.stem for f in (properties_dir() / "protocol").glob("*"))),
@@ -73,10 +74,16 @@ def recbole_key_names() -> frozenset[str]:
 
 
 @cache
-def all_key_names() -> frozenset[str]:
-    """Every admissible key, whichever model is chosen."""
-    own: set[str] = {*OWN_KEYS, *RECOMMENDER_KEYS, *EMBEDDING_KEYS}
+def declared_keys() -> Mapping[str, Key]:
+    """Every key whose type and range are declared, whichever model is chosen."""
+    keys = {**RECBOLE_KEYS, **OWN_KEYS, **RECOMMENDER_KEYS, **EMBEDDING_KEYS}
     for family in ("backbone", "alignment"):
         for part in parts(family).values():
-            own.update(part.load().keys)
-    return recbole_key_names() | own
+            keys |= part.load().keys
+    return keys
+
+
+@cache
+def all_key_names() -> frozenset[str]:
+    """Every admissible key, whichever model is chosen."""
+    return recbole_key_names() | declared_keys().keys()

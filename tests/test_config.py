@@ -63,6 +63,20 @@ def test_strings_are_literals_and_never_evaluated(text, value):
     assert Config(config_dict={"transform": text})["transform"] == value
 
 
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("item_template", "{movie_title}", "{movie_title}"),
+        ("item_template", "~", None),
+        ("embedding_placebo", "none", "none"),
+        ("checkpoint_dir", "1", "1"),
+    ],
+)
+def test_text_keys_keep_their_text(key, text, value):
+    config = Config(command_line=[f"--{key}={text}"])
+    assert config.external_config_dict[key] == value
+
+
 @given(st.one_of(st.integers(), st.floats(allow_nan=False), st.lists(st.integers()), st.booleans()))
 def test_every_printed_value_is_read_back(value):
     assert _literal(repr(value)) == value
