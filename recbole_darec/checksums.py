@@ -9,7 +9,8 @@ from pathlib import Path
 from recbole_darec.keys import ConfigError
 
 CHECKSUMS = "SHA256SUMS"
-SEALED = ("config.yaml", "metrics.json", "model.pth")
+REQUIRED = ("config.yaml", "metrics.json", "model.pth")
+SEALED = (*REQUIRED, "per_user.npz")
 
 
 def seal(folder: Path) -> None:
@@ -31,12 +32,15 @@ def verify(folder: Path) -> None:
     """
     if not folder.is_dir():
         raise ConfigError(f"{folder} is not a run folder: it does not exist")
-    for name in (*SEALED, CHECKSUMS):
+    for name in (*REQUIRED, CHECKSUMS):
         if not (folder / name).is_file():
-            raise ConfigError(f"run folder {folder} lacks {name}{_reason(name)}")
+            raise ConfigError(f"run folder {folder} lacks {name}{_reason(folder, name)}")
     recorded = _recorded(folder / CHECKSUMS)
     for name in SEALED:
-        if recorded.get(name) != _digest(folder / name):
+        there = (folder / name).is_file()
+        if name in recorded and not there:
+            raise ConfigError(f"run folder {folder} lacks {name}")
+        if there and recorded.get(name) != _digest(folder / name):
             raise ConfigError(
                 f"{folder / name} was altered: its SHA-256 is not the one in {CHECKSUMS}"
             )
@@ -50,13 +54,12 @@ def _recorded(file: Path) -> dict[str, str]:
     return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
 
 
-def _reason(name: str) -> str:
+def _reason(folder: Path, name: str) -> str:
+    there = " ".join(n for n in SEALED if (folder / n).is_file())
     reasons = {
         "metrics.json": ": the run did not end; set resume to this folder",
         "model.pth": ": the run kept no checkpoint, or the file was removed",
-        CHECKSUMS: (
-            ": if you trust the folder, write it with 'sha256sum " + " ".join(SEALED) + "'"
-        ),
+        CHECKSUMS: f": if you trust the folder, call 'sha256sum {there} > {CHECKSUMS}' in it",
     }
     return reasons.get(name, "")
 

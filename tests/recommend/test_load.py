@@ -51,6 +51,16 @@ def test_a_missing_file_is_named(copied, name):
         load(folder)
 
 
+def test_a_folder_without_checksums_can_be_vouched_for(copied):
+    folder = copied("BPR")
+    (folder / CHECKSUMS).unlink()
+    with pytest.raises(ConfigError, match="call 'sha256sum ") as caught:
+        load(folder)
+    command = str(caught.value).split("'")[1]
+    subprocess.run(command, shell=True, cwd=folder, check=True)  # noqa: S602
+    assert load(folder).metrics["model"] == "BPR"
+
+
 @pytest.mark.parametrize("name", SEALED)
 def test_an_altered_file_is_named(copied, name):
     folder = copied("BPR")

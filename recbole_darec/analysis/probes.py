@@ -1,0 +1,92 @@
+"""Linear probes: what a ridge regression can tell from a block of rows, by cross-validation."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.linear_model import RidgeCV
+from sklearn.metrics import r2_score, roc_auc_score
+from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from recbole_darec.analysis.checks import matrix
+
+_FOLDS = 5
+_PENALTIES = np.logspace(-1, 4, 6)
+
+
+def number_probe(rows: np.ndarray, target: np.ndarray, seed: int = 0) -> float:
+    """Share of a number's variance that a linear probe tells from unseen rows (R^2, at most 1).
+
+    0: no better than the mean. E.g. the logarithm of the items' popularity.
+
+    Args:
+        rows: ``(n, d)``.
+        target: ``(n,)``.
+        seed: of the folds.
+
+    Raises:
+        ValueError: if the numbers of rows differ or are below 10, or the target is constant.
+    """
+    rows = _checked(rows, target)
+    if np.ptp(target) == 0:
+        raise ValueError("the probe's target is constant")
+    folds = KFold(_FOLDS, shuffle=True, random_state=seed)
+    return float(r2_score(target, cross_val_predict(_probe(), rows, target, cv=folds)))
+
+
+def label_probe(rows: np.ndarray, labels: np.ndarray, least: int = 20, seed: int = 0) -> float:
+    """Mean over labels of the area under the ROC curve of a linear probe on unseen rows.
+
+    0.5: chance, 1: the labels can be read off.
+
+    Args:
+        rows: ``(n, d)``.
+        labels: bool ``(n, m)``, or ``(n,)`` for one label; e.g. genres.
+        least: labels with fewer rows with it, or without it, are left out.
+        seed: of the folds.
+
+    Raises:
+        ValueError: if the numbers of rows differ or are below 10, or no label has enough rows.
+    """
+    labels = np.asarray(labels, dtype=float).reshape(len(labels), -1)
+    rows = _checked(rows, labels)
+    counts = labels.sum(axis=0)
+    labels = labels[:, (counts >= least) & (len(rows) - counts >= least)]
+    if not labels.shape[1]:
+        raise ValueError(f"no label has {least} rows with it and {least} without it")
+    if labels.shape[1] == 1:
+        folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=seed).split(rows, labels[:, 0])
+    else:
+        folds = KFold(_FOLDS, shuffle=True, random_state=seed).split(rows)
+    predicted = cross_val_predict(_probe(), rows, labels, cv=list(folds)).reshape(labels.shape)
+    return float(roc_auc_score(labels, predicted, average="macro"))
+
+
+def modality_probe(first: np.ndarray, second: np.ndarray, seed: int = 0) -> float:
+    """How well a linear probe tells which of two blocks of one width a row is from (AUC).
+
+    0.5: the blocks are laid over each other; 1: each has a place of its own.
+
+    Raises:
+        ValueError: if widths differ or there are too few rows.
+    """
+    first, second = matrix(first, "first"), matrix(second, "second")
+    if first.shape[1] != second.shape[1]:
+        raise ValueError(f"widths differ: {first.shape[1]} and {second.shape[1]}")
+    labels = np.repeat([0, 1], [len(first), len(second)])
+    return label_probe(np.vstack([first, second]), labels, least=_FOLDS, seed=seed)
+
+
+def _probe() -> object:
+    return make_pipeline(StandardScaler(), RidgeCV(_PENALTIES))
+
+
+def _checked(rows: np.ndarray, target: np.ndarray) -> np.ndarray:
+    rows = matrix(rows)
+    if len(rows) != len(target) or len(rows) < 2 * _FOLDS:
+        raise ValueError(
+            f"a probe needs at least {2 * _FOLDS} rows and a target for each, got {len(rows)} "
+            f"and {len(target)}"
+        )
+    return rows

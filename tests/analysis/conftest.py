@@ -1,0 +1,1 @@
+from finished_runs import copied, finished  # noqa: F401
