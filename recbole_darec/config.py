@@ -19,6 +19,7 @@ compat.install()
 from recbole.config import Config as RecBoleConfig  # noqa: E402
 from recbole.utils import get_model  # noqa: E402
 
+from recbole_darec.backbone.recbole_models import SERVING, why_refused  # noqa: E402
 from recbole_darec.embedding.keys import KEYS as EMBEDDING_KEYS  # noqa: E402
 from recbole_darec.keys import ConfigError, Key  # noqa: E402
 from recbole_darec.known_keys import (  # noqa: E402
@@ -29,7 +30,7 @@ from recbole_darec.known_keys import (  # noqa: E402
     declared_keys,
 )
 from recbole_darec.paths import properties_dir  # noqa: E402
-from recbole_darec.registry import FAMILIES, Part, parts  # noqa: E402
+from recbole_darec.registry import ADAPTED, FAMILIES, Part, backbone_part, parts  # noqa: E402
 
 BARE = "Backbone"
 _PATH_KEYS = (
@@ -207,13 +208,22 @@ class Config(RecBoleConfig):  # type: ignore[misc]
 
     def _backbone_part(self) -> Part:
         name = str(self._early("backbone"))
-        known = parts("backbone")
-        if name not in known:
+        part = backbone_part(name)
+        known = [*parts("backbone"), *(ADAPTED + model for model in SERVING)]
+        if name.startswith(ADAPTED):
+            reason = why_refused(name.removeprefix(ADAPTED))
+            if reason is not None:
+                raise ConfigError(
+                    f"backbone '{name}' cannot serve: {reason}; these can: {', '.join(known)}"
+                )
+            if name.removeprefix(ADAPTED) not in compat.general_recommenders():
+                part = None
+        if part is None:
             raise ConfigError(
                 f"backbone '{name}' does not exist{_nearest(name, known)}; "
                 "known are: " + ", ".join(known)
             )
-        return known[name]
+        return part
 
     def _get_final_config_dict(self) -> dict[str, Any]:
         final: dict[str, Any] = super()._get_final_config_dict()

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from recbole_darec.alignment.base import Alignment
     from recbole_darec.backbone.base import Backbone
 
+ADAPTED = "recbole/"
+
 
 @dataclass(frozen=True)
 class Part:
@@ -47,7 +49,9 @@ class Part:
         return loaded
 
     def properties(self) -> Path:
-        """The yaml with the part's defaults: ours, or the one beside a third party's module."""
+        """The yaml with the part's defaults: ours, RecBole's, or a third party's beside its module."""
+        if self.name.startswith(ADAPTED):
+            return recbole_properties(self.name.removeprefix(ADAPTED))
         own = properties_dir() / self.family / f"{self.name}.yaml"
         if own.is_file():
             return own
@@ -75,6 +79,8 @@ _OWN = {
     },
 }
 
+FAMILIES = tuple(_OWN)
+
 
 @cache
 def parts(family: str) -> dict[str, Part]:
@@ -85,9 +91,26 @@ def parts(family: str) -> dict[str, Part]:
     return found
 
 
+def backbone_part(name: str) -> Part | None:
+    """The backbone of that name: registered, or ``recbole/NAME`` through the adapter."""
+    if name.startswith(ADAPTED):
+        return Part("backbone", name, "recbole_darec.backbone.recbole:RecBoleBackbone")
+    return parts("backbone").get(name)
+
+
+def recbole_properties(model: str) -> Path:
+    """RecBole's yaml of one of its models."""
+    spec = importlib.util.find_spec("recbole")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).with_name("properties") / "model" / f"{model}.yaml"
+
+
 def backbone_class(name: str) -> type[Backbone]:
-    """The backbone of that name."""
-    return parts("backbone")[name].load()
+    """The backbone of that name, the adapter for ``recbole/NAME``."""
+    part = backbone_part(name)
+    assert part is not None
+    return part.load()
 
 
 def alignment_class(name: str) -> type[Alignment]:

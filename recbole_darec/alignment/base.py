@@ -52,6 +52,9 @@ class Alignment(nn.Module, ABC):
         self.users_side, self.items_side = users_side, items_side
         self.generator = torch.Generator().manual_seed(int(config["seed"]))
 
+    def prepare(self, ego_dim: int) -> None:
+        """Told once, after construction, the width of the rows that ``mask`` will be given."""
+
     @abstractmethod
     def forward(
         self, output: CollaborativeOutput, batch: Triples, active: frozenset[str]
@@ -65,7 +68,7 @@ class Alignment(nn.Module, ABC):
         """
 
     def mask(self, ego: Tensor) -> Tensor:
-        """The backbone's input embeddings ``(n_users + n_items, d)``, some rows of them masked.
+        """The backbone's input embeddings ``(n_users + n_items, ego_dim)``, some rows of them masked.
 
         Called once before each forward pass of training.
         """

@@ -55,10 +55,14 @@ class RLMRecGen(Alignment):
         self.idle = config["alignment_weight"] * config["gen_weight"] == 0
         self.mask_ratio: float = config["gen_mask_ratio"]
         self.loss = ReconstructionLoss(config["gen_temperature"])
-        self.mask_token = nn.Parameter(torch.zeros(dim))
+        self.prepare(dim)
         self.projection = Projection(dim, users_side.dim, self.generator)
         self.present = torch.cat([users_side.present, items_side.present]).nonzero().flatten()
         self.seeds: Tensor | None = None
+
+    def prepare(self, ego_dim: int) -> None:
+        """See ``Alignment.prepare``: the token is as wide as the rows that it replaces."""
+        self.mask_token = nn.Parameter(torch.zeros(ego_dim))
 
     def mask(self, ego: Tensor) -> Tensor:
         """Replace ``gen_mask_ratio`` of the rows that have an embedding by the token.
@@ -66,7 +70,7 @@ class RLMRecGen(Alignment):
         In evaluation, or where the term has no weight, the rows stay as they are.
 
         Args:
-            ego: ``(n_users + n_items, d)``.
+            ego: ``(n_users + n_items, ego_dim)``.
         """
         if self.idle or not self.training:
             return ego

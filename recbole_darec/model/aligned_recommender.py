@@ -12,7 +12,6 @@ from torch import Tensor
 from recbole_darec.alignment.base import Alignment
 from recbole_darec.backbone.base import Backbone
 from recbole_darec.backbone.output import CollaborativeOutput
-from recbole_darec.graph import BipartiteGraph
 from recbole_darec.registry import alignment_class, backbone_class
 
 
@@ -29,7 +28,7 @@ class AlignedRecommender(GeneralRecommender):  # type: ignore[misc]
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
-        self.backbone = _build_backbone(config, dataset)
+        self.backbone: Backbone = backbone_class(config["backbone"]).from_dataset(config, dataset)
         self.alignment = _build_alignment(config, dataset, self.backbone)
         self.loss_names: tuple[str, ...] = ()
         self._weights = self._term_weights(config)
@@ -98,26 +97,17 @@ class AlignedRecommender(GeneralRecommender):  # type: ignore[misc]
         return {name: weight for name, weight in weights.items() if weight != 0}
 
 
-def _build_backbone(config: Any, dataset: Any) -> Backbone:
-    interactions = dataset.inter_feat
-    graph = BipartiteGraph(
-        interactions[dataset.uid_field].numpy(),
-        interactions[dataset.iid_field].numpy(),
-        dataset.user_num,
-        dataset.item_num,
-    )
-    return backbone_class(config["backbone"])(config, graph)
-
-
 def _build_alignment(config: Any, dataset: Any, backbone: Backbone) -> Alignment | None:
     if config.alignment_part is None:
         return None
     # Whatever a third party's alignment draws at its construction, the backbone's random numbers
     # stay those of a bare run.
     with torch.random.fork_rng(devices=[]):
-        return alignment_class(config.alignment_part.name)(
+        alignment = alignment_class(config.alignment_part.name)(
             config,
             backbone.dim,
             dataset.side_embeddings(dataset.uid_field),
             dataset.side_embeddings(dataset.iid_field),
         )
+        alignment.prepare(backbone.ego().shape[1])
+    return alignment
