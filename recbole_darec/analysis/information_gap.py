@@ -1,0 +1,52 @@
+"""The information gap of DaRec's Theorem 1 on the user's own data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class InformationGap:
+    """What Theorem 1 says of these data.
+
+    Attributes:
+        gap: ``|I(C; Y) - I(L; Y)|`` in nats: what making both sides equal costs at least.
+        gap_error: its standard error.
+        gain: what text adds to interactions, ``I(C, L; Y) - I(C; Y)``.
+        gain_error: its standard error.
+    """
+
+    gap: float
+    gap_error: float
+    gain: float
+    gain_error: float
+
+    @classmethod
+    def of(cls, table: pd.DataFrame, first: str, second: str, both: str) -> InformationGap:
+        """From a table of ``information`` with these three sources."""
+        nats = table.set_index("source")["nats"]
+        draws = table.attrs["draws"]
+        return cls(
+            abs(nats[first] - nats[second]),
+            float((draws[first] - draws[second]).std()),
+            nats[both] - nats[first],
+            float((draws[both] - draws[first]).std()),
+        )
+
+    @property
+    def verdict(self) -> str:
+        """Whether alignment is likely to help, in words (bounds: two standard errors)."""
+        gap = f"The information gap is {self.gap:.3f} +- {self.gap_error:.3f} nats"
+        gain = f"{self.gain:.3f} +- {self.gain_error:.3f} nats"
+        if self.gap > 2 * self.gap_error:
+            gap += ": making both sides equal would lose at least that much (Theorem 1)"
+        else:
+            gap += ", not distinguishable from 0"
+        if self.gain > 2 * self.gain_error:
+            return f"{gap}. Text adds {gain} to what interactions say: alignment can help."
+        return (
+            f"{gap}. Text adds nothing measurable to what interactions say ({gain}): "
+            "alignment can at best regularise."
+        )
