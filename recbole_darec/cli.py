@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
-import warnings
 from collections.abc import Sequence
 
 from recbole_darec.keys import ConfigError
@@ -15,7 +15,62 @@ Any key of RecBole or of this package is set by --key=value, as in RecBole. Exam
   run_recbole_darec.py --model=DaRec --dataset=ml-100k
   run_recbole_darec.py --model=DaRec --backbone=LightGCN --alignment_weight=0.01 --seed=1
   run_recbole_darec.py --model=BPR --dataset=ml-100k --config_files 'my.yaml other.yaml'
+
+Other commands, each with its own --help:
+  run_recbole_darec.py compare | recommend | export
 """
+
+
+# Modules with ``add_arguments(parser)`` and ``main(args) -> exit status``.
+_COMMANDS = {
+    "compare": "recbole_darec.experiment.compare_command",
+    "recommend": "recbole_darec.recommend.command",
+    "export": "recbole_darec.recommend.export_command",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: default ``sys.argv[1:]``.
+
+    Returns:
+        Exit status: 0, or 2 for a mistake in configuration or data, named on standard error.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        if given and given[0] in _COMMANDS:
+            return _command(given[0], given[1:])
+        return _train(given)
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _train(given: Sequence[str]) -> int:
+    known, rest = _parser().parse_known_args(given)
+    files = [name for text in known.config_files for name in text.split()]
+    from recbole_darec.quick_start import run_recbole_darec
+
+    result = run_recbole_darec(known.model, known.dataset, files, command_line=rest)
+    print(f"test result: {result['test_result']}")
+    print(f"run folder: {result['run_folder']}")
+    return 0
+
+
+def _command(name: str, given: Sequence[str]) -> int:
+    module = importlib.import_module(_COMMANDS[name])
+    parser = argparse.ArgumentParser(
+        prog=f"run_recbole_darec.py {name}",
+        description=module.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.add_arguments(parser)
+    status: int = module.main(parser.parse_args(given))
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -32,29 +87,3 @@ def _parser() -> argparse.ArgumentParser:
         "--config_files", nargs="+", default=[], metavar="FILE", help="yaml files, later ones win"
     )
     return parser
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line.
-
-    Args:
-        arguments: default ``sys.argv[1:]``.
-
-    Returns:
-        Exit status: 0, or 2 for a mistake in configuration or data, named on standard error.
-    """
-    known, rest = _parser().parse_known_args(arguments)
-    files = [name for given in known.config_files for name in given.split()]
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    # RecBole's own use of what its libraries are about to change; nothing a user can act on.
-    warnings.filterwarnings("ignore", category=FutureWarning, module="recbole")
-    try:
-        from recbole_darec.quick_start import run_recbole_darec
-
-        result = run_recbole_darec(known.model, known.dataset, files, command_line=rest)
-    except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(f"test result: {result['test_result']}")
-    print(f"run folder: {result['run_folder']}")
-    return 0
