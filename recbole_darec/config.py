@@ -81,6 +81,11 @@ class Config(RecBoleConfig):  # type: ignore[misc]
             raise ConfigError(f"RecBole refuses the configuration: {error}") from error
         self.final_config_dict["data_path"] = os.path.normpath(self["data_path"])
         self._check_metrics()
+        if self.is_ours and self["train_neg_sample_args"]["distribution"] == "none":
+            raise ConfigError(
+                f"key 'train_neg_sample_args' asks for no negative items, but '{self.model}' learns "
+                "from pairs of a positive and a negative item; leave the key out"
+            )
 
     @property
     def alignment_part(self) -> Part | None:

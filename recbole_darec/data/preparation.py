@@ -7,12 +7,15 @@ from logging import getLogger
 from typing import Any
 
 import recbole.data.utils as recbole_data
-from recbole.data.dataloader import FullSortEvalDataLoader
+from recbole.data.dataloader import FullSortEvalDataLoader, TrainDataLoader
 from recbole.utils import ModelType
 
 from recbole_darec.config import Config
 from recbole_darec.data.dataset import SideEmbeddingDataset
 from recbole_darec.data.full_sort_loader import UserBatchLoader
+from recbole_darec.data.sampler import PHASES, PairSampler, create_samplers
+from recbole_darec.data.train_loader import TrainLoader
+from recbole_darec.data.user_items import UserItems
 from recbole_darec.keys import ConfigError
 
 
@@ -55,24 +58,30 @@ def prepare_data(config: Config, dataset: Any) -> tuple[Any, Any, Any]:
         Loaders of training, validation and test data.
 
     Raises:
-        ConfigError: if the split leaves no interactions to train on.
+        ConfigError: if the split leaves no interactions to train on, or mask_valid_at_test is
+            False with saved dataloaders.
     """
     if config["dataloaders_save_path"] or config["save_dataloaders"]:
+        if not config["mask_valid_at_test"]:
+            raise ConfigError(
+                "key 'mask_valid_at_test' is False, but saved dataloaders leave validation items "
+                "out of the test ranking; do without dataloaders_save_path and save_dataloaders"
+            )
         loaders: tuple[Any, Any, Any] = recbole_data.data_preparation(config, dataset)
         return loaders
     splits = dataset.build()
     for name, split in zip(("training", "validation", "test"), splits, strict=True):
         if len(split.inter_feat) == 0 and name != "validation":
             raise ConfigError(f"the {name} part of '{config.dataset}' is empty; check eval_args")
-    samplers = recbole_data.create_samplers(config, dataset, splits)
+    samplers = create_samplers(config, dataset, splits)
+    if not config["mask_valid_at_test"] and isinstance(samplers[2], PairSampler):
+        samplers[2].used_ids = UserItems.of(splits[0]) | UserItems.of(splits[2])
     shuffles = (config["shuffle"] or config["MODEL_TYPE"] == ModelType.KNOWLEDGE, False, False)
     train, valid, test = (
         _loader_class(config, phase)(config, split, sampler, shuffle=shuffle)
         if len(split.inter_feat)
         else None
-        for phase, split, sampler, shuffle in zip(
-            ("train", "valid", "test"), splits, samplers, shuffles, strict=True
-        )
+        for phase, split, sampler, shuffle in zip(PHASES, splits, samplers, shuffles, strict=True)
     )
     getLogger().info(
         f"[Training]: train_batch_size = [{config['train_batch_size']}] "
@@ -87,7 +96,11 @@ def prepare_data(config: Config, dataset: Any) -> tuple[Any, Any, Any]:
 
 def _loader_class(config: Config, phase: str) -> type[Any]:
     found: type[Any] = recbole_data.get_dataloader(config, phase)
-    return UserBatchLoader if found is FullSortEvalDataLoader else found
+    if found is FullSortEvalDataLoader:
+        return UserBatchLoader
+    # Worker processes and several machines share out an order in ways of their own.
+    alone = config["single_spec"] and not config["worker"]
+    return TrainLoader if found is TrainDataLoader and alone else found
 
 
 def data_fingerprint(loaders: tuple[Any, Any, Any]) -> str:
