@@ -1,0 +1,1 @@
+"""Comparisons, ablations and searches: many runs of ``quick_start`` and what they say."""

@@ -1,0 +1,90 @@
+"""``compare``: models x datasets x seeds under one protocol."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from recbole_darec.experiment.plan import PlannedRun, load_plan, make_plan, save_plan
+from recbole_darec.experiment.runner import Runner, add_runner_arguments, show_plan
+from recbole_darec.experiment.variant import parse_models, split_list
+from recbole_darec.keys import ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DESCRIPTION = "Compare models on datasets with several seeds, with significance and groups."
+EXAMPLE = """\
+Any key by --key=value holds for all models; one of a model alone stands behind its name. Example:
+  run_recbole_darec.py compare --models DaRec,DaRec:backbone=MF,LightGCN,BPR --base LightGCN \\
+      --dataset ml-100k --seeds 5 --workers 2 --output results/ml-100k --epochs=100
+A seed makes the split, the initial weights and the batches; models share it.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``compare``."""
+    parser.add_argument("--models", "-m", help="Model[:key=value...],...")
+    parser.add_argument("--dataset", "-d", default="ml-100k", help="names, separated by commas")
+    parser.add_argument("--seeds", default="1", help="how many, or a list of them (default 1)")
+    parser.add_argument("--base", help="model of the list to compare the others with")
+    add_runner_arguments(parser)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run ``compare``.
+
+    Args:
+        args: of ``add_arguments``; ``args.keys`` holds the remaining ``--key=value``.
+
+    Returns:
+        0, or 1 if a run failed.
+
+    Raises:
+        ConfigError: if a name, key or file is wrong; before any run.
+    """
+    runner = Runner.of(args)
+    output = Path(args.output or f"results/compare-{time.strftime('%Y%m%d-%H%M%S')}").absolute()
+    runs = _plan(args, output)
+    labels = list(dict.fromkeys(run.label for run in runs))
+    if args.base and args.base not in labels:
+        raise ConfigError(f"--base '{args.base}' is none of the models: {', '.join(labels)}")
+    if args.dry_run:
+        show_plan(runs, output)
+        return 0
+    save_plan(output, runs, args.resume)
+    failed = [outcome for outcome in runner.run(runs, output) if outcome.error]
+    report(output, runs, args.base, args.cold)
+    return 1 if failed else 0
+
+
+def report(output: Path, runs: list[PlannedRun], base: str | None, cold: int) -> pd.DataFrame:
+    """Write all files of the comparison and print its table.
+
+    Returns:
+        The summary: see ``summarise``.
+
+    Raises:
+        ConfigError: if no run has finished, or finished ones cannot be compared.
+    """
+    from recbole_darec.experiment import results
+
+    entries = results.write_runs(output, runs)
+    summary = results.write_tables(output, results.measured(output, entries), base, cold)
+    print((output / "table.md").read_text("utf-8").split("### ")[0])
+    print(f"tables: {output}")
+    return summary
+
+
+def _plan(args: argparse.Namespace, output: Path) -> list[PlannedRun]:
+    if args.models:
+        datasets = split_list(args.dataset)
+        files = [name for given in args.config_files for name in given.split()]
+        return make_plan(parse_models(args.models), datasets, args.seeds, files, args.keys)
+    if not args.resume:
+        raise ConfigError("--models is missing, e.g. --models DaRec,LightGCN,BPR")
+    if args.keys:
+        raise ConfigError(f"--resume without --models takes no keys, got {' '.join(args.keys)}")
+    return load_plan(output)

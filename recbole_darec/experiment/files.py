@@ -1,0 +1,31 @@
+"""Files of an experiment, written whole or not at all."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+from recbole_darec.keys import ConfigError
+
+
+def write_text(file: Path, text: str, option: str = "--output") -> None:
+    """Write a file, making its folder.
+
+    Args:
+        file: where to.
+        text: its content.
+        option: what the user sets to write elsewhere.
+
+    Raises:
+        ConfigError: if it cannot be written.
+    """
+    temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(file)
+    except OSError as error:
+        raise ConfigError(
+            f"{file} cannot be written ({error.strerror}); set {option} to a folder that you may "
+            "write to"
+        ) from error

@@ -1,0 +1,161 @@
+"""Which runs an experiment consists of, kept in a file so that it can be resumed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from recbole_darec.experiment.files import write_text
+from recbole_darec.experiment.variant import Variant
+from recbole_darec.keys import ConfigError
+
+FILE_NAME = "plan.json"
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of an experiment.
+
+    Attributes:
+        name: of its folder.
+        label: of its variant.
+        dataset: name of the dataset.
+        seed: seed of the split, the initial weights and the batches.
+        parameters: the resolved configuration without ``checkpoint_dir``.
+    """
+
+    name: str
+    label: str
+    dataset: str
+    seed: int
+    parameters: dict[str, Any]
+
+
+def make_plan(
+    variants: Sequence[Variant],
+    datasets: Sequence[str],
+    seeds: str,
+    config_files: Sequence[str] = (),
+    command_line: Sequence[str] = (),
+) -> list[PlannedRun]:
+    """Every variant on every dataset with every seed, each configuration checked.
+
+    Args:
+        variants: the models.
+        datasets: names.
+        seeds: how many, counted from key ``seed``; or a comma-separated list of them.
+        config_files: yaml files for all runs.
+        command_line: ``--key=value`` for all runs.
+
+    Raises:
+        ConfigError: if any of the configurations is wrong; before any run.
+    """
+    runs = []
+    for dataset in datasets:
+        for variant in variants:
+            resolved = _resolved(variant, dataset, config_files, command_line)
+            for seed in _seeds(seeds, int(resolved["seed"])):
+                name = re.sub(r"[^\w.=-]+", "_", f"{dataset}-{variant.label}-{seed}")
+                parameters = {**resolved, "seed": seed}
+                runs.append(PlannedRun(name, variant.label, dataset, seed, parameters))
+    names = [run.name for run in runs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(f"runs stand twice in the experiment: {', '.join(twice)}")
+    return runs
+
+
+def _resolved(
+    variant: Variant, dataset: str, config_files: Sequence[str], command_line: Sequence[str]
+) -> dict[str, Any]:
+    from recbole_darec.config import Config
+    from recbole_darec.data.side_configuration import check_side_configuration
+    from recbole_darec.user_values import has_top_k
+
+    common = [a for a in command_line if a[2:].partition("=")[0] not in variant.options]
+    options = {**variant.options, "save_per_user": True}
+    try:
+        config = Config(variant.model, dataset, config_files, options, common)
+        check_side_configuration(config)
+    except ConfigError as error:
+        raise ConfigError(f"{variant.label} on {dataset}: {error}") from error
+    if not has_top_k(config["metrics"]):
+        raise ConfigError(
+            f"none of metrics {config['metrics']} has a value for each user; add one of Recall, "
+            "MRR, NDCG, Hit, Precision, MAP"
+        )
+    resolved = config.resolved()
+    resolved.pop("checkpoint_dir")
+    return resolved
+
+
+def _seeds(text: str, first: int) -> list[int]:
+    try:
+        numbers = [int(entry) for entry in text.split(",")]
+    except ValueError as error:
+        raise ConfigError(
+            f"--seeds is '{text}'; expected a number, or numbers by commas"
+        ) from error
+    seeds = numbers if len(numbers) > 1 else [first + i for i in range(numbers[0])]
+    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise ConfigError(f"--seeds is '{text}'; expected at least one, none twice, none negative")
+    return seeds
+
+
+def save_plan(output: Path, runs: Sequence[PlannedRun], resume: bool) -> None:
+    """Keep the plan in its folder, or see that the folder holds the same one.
+
+    Raises:
+        ConfigError: if the folder cannot be written, holds an experiment and ``resume`` is not
+            given, or holds another experiment.
+    """
+    file = output / FILE_NAME
+    if file.is_file():
+        if not resume:
+            raise ConfigError(
+                f"{output} holds an experiment already: --resume goes on with it, or choose "
+                "another --output"
+            )
+        _check_same(file, load_plan(output), runs)
+        return
+    if resume:
+        raise ConfigError(f"{output} holds no experiment to resume: it has no {FILE_NAME}")
+    text = json.dumps([asdict(run) for run in runs], indent=1) + "\n"
+    write_text(file, text, "--output")
+
+
+def load_plan(output: Path) -> list[PlannedRun]:
+    """Read the plan of an experiment's folder.
+
+    Raises:
+        ConfigError: if there is none, or it cannot be read.
+    """
+    file = output / FILE_NAME
+    if not file.is_file():
+        raise ConfigError(f"{output} holds no experiment to resume: it has no {FILE_NAME}")
+    try:
+        return [PlannedRun(**run) for run in json.loads(file.read_text("utf-8"))]
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"{file} is damaged: {error}") from error
+
+
+def _check_same(file: Path, old: Sequence[PlannedRun], new: Sequence[PlannedRun]) -> None:
+    theirs, ours = ({run.name: run.parameters for run in runs} for runs in (old, new))
+    differences = [f"run {name} is in one of them only" for name in sorted(theirs.keys() ^ ours)]
+    for name in sorted(theirs.keys() & ours):
+        keys = sorted(theirs[name].keys() | ours[name])
+        differences += [
+            f"{key} of {name} is {theirs[name].get(key)!r} there and {ours[name].get(key)!r} here"
+            for key in keys
+            if theirs[name].get(key) != ours[name].get(key)
+        ]
+    if differences:
+        more = f" (and {len(differences) - 3} more)" if len(differences) > 3 else ""
+        raise ConfigError(
+            f"{file} is of another experiment: {'; '.join(differences[:3])}{more}. Choose another "
+            "--output"
+        )

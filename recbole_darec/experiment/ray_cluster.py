@@ -1,0 +1,55 @@
+"""The Ray cluster that runs are sent to."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from recbole_darec.keys import ConfigError
+
+_PATIENCE = 5.0
+
+
+def connect(address: str | None = None, cpus: int | None = None) -> Any:
+    """Ray, connected to a running cluster or to one of its own on this machine.
+
+    Args:
+        address: ``host:port`` of a cluster, ``auto`` for the one of this machine; None starts one.
+        cpus: size of the one to start; default all.
+
+    Returns:
+        The module ``ray``.
+
+    Raises:
+        ConfigError: if no cluster answers at the address.
+    """
+    import ray
+
+    if ray.is_initialized():
+        return ray
+    if address is None:
+        ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False)
+        return ray
+    if address != "auto":
+        _check_answers(address)
+    try:
+        ray.init(address=address, log_to_driver=False)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise ConfigError(_NO_CLUSTER.format(address, error)) from error
+    return ray
+
+
+_NO_CLUSTER = (
+    "no Ray cluster answers at '{}' ({}): start one by 'ray start --head', or leave --ray_address "
+    "out to use this machine"
+)
+
+
+def _check_answers(address: str) -> None:
+    host, _, port = address.rpartition("//")[2].rpartition(":")
+    if not (host and port.isdigit()):
+        raise ConfigError(f"--ray_address is '{address}'; expected host:port or auto")
+    try:
+        socket.create_connection((host, int(port)), _PATIENCE).close()
+    except OSError as error:
+        raise ConfigError(_NO_CLUSTER.format(address, error.strerror or error)) from error

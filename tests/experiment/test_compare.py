@@ -1,0 +1,213 @@
+"""``compare``: one command, its files, its statistics, its failures and its resumption."""
+
+import json
+import multiprocessing
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from threading import Thread
+
+import pandas as pd
+import pytest
+from commanded import command
+from scipy import stats
+
+from recbole_darec.experiment import compare_command, pool
+from recbole_darec.experiment.execute import Task, execute, finished_folder
+from recbole_darec.experiment.plan import load_plan, make_plan
+from recbole_darec.experiment.variant import Variant
+from recbole_darec.keys import ConfigError
+
+
+def compare(keys, output, *arguments, models="BPR,Pop", seeds=2):
+    given = ["--models", models, "--dataset", "small", "--seeds", seeds, "--output", output]
+    return command(compare_command, *given, *arguments, *keys)
+
+
+@pytest.fixture
+def slow_learner():
+    """A model whose training fails: its loss is not finite."""
+    return "Backbone:learning_rate=1e30:reg_weight=1.0"
+
+
+def test_one_command_gives_runs_statistics_and_tables(keys, tmp_path, capsys):
+    models = "DaRec,Backbone,LightGCN,EASE,Pop"
+    given = ["--base", "Pop", "--cold", 10]
+    assert compare(keys, tmp_path / "c", *given, models=models) == 0
+    runs = pd.read_csv(tmp_path / "c" / "runs.csv")
+    assert (runs["status"] == "finished").all()
+    assert len(runs) == 10
+    values = pd.read_csv(tmp_path / "c" / "per_user.csv", dtype={"user_id": str})
+    summary = pd.read_csv(tmp_path / "c" / "summary.csv")
+    whole = summary[summary["grouping"] == "all"].set_index(["model", "metric"])
+    for _, row in runs.iterrows():
+        of_run = values[(values["model"] == row["label"]) & (values["seed"] == row["seed"])]
+        assert round(of_run["ndcg@10"].mean(), 4) == row["ndcg@10"]
+    by_user = values.groupby(["model", "user_id"])["recall@10"].mean()
+    difference = (by_user["EASE"] - by_user["Pop"]).round(12)
+    found = whole.loc[("EASE", "recall@10")]
+    for name, expected in (
+        ("p_wilcoxon_users", stats.wilcoxon(difference, alternative="greater").pvalue),
+        ("p_t_users", stats.ttest_1samp(difference, 0, alternative="greater").pvalue),
+    ):
+        assert found[name] == pytest.approx(expected, rel=1e-6)
+    items = summary[(summary["grouping"] == "items") & (summary["metric"] == "recall@10")]
+    sums = items.groupby("model")["mean"].sum()
+    for model in sums.index:
+        assert sums[model] == pytest.approx(whole.loc[(model, "recall@10"), "mean"])
+    assert "| EASE" in capsys.readouterr().out
+    assert r"\toprule" in (tmp_path / "c" / "table.tex").read_text()
+    assert len(json.loads((tmp_path / "c" / "runs.json").read_text())) == 10
+
+
+def test_one_failing_run_is_reported_and_the_rest_go_on(keys, tmp_path, capsys, slow_learner):
+    status = compare(keys, tmp_path / "c", models=f"{slow_learner},Pop", seeds=1)
+    assert status == 1
+    runs = pd.read_csv(tmp_path / "c" / "runs.csv").set_index("label")
+    assert runs.loc["Pop", "status"] == "finished"
+    assert runs.loc[slow_learner, "status"] == "failed"
+    assert "the training loss is" in runs.loc[slow_learner, "error"]
+    assert "FAILED: the training loss is" in capsys.readouterr().out
+
+
+def test_a_failed_run_is_tried_again_and_finished_ones_are_kept(keys, tmp_path, slow_learner):
+    compare(keys, tmp_path / "c", models=f"{slow_learner},Pop", seeds=1)
+    runs = load_plan(tmp_path / "c")
+    kept = finished_folder(Task(runs[1], tmp_path / "c").place)
+    before = (kept / "metrics.json").stat().st_mtime_ns
+    report = Task(runs[0], tmp_path / "c").place / "error.txt"
+    report.write_text("not yet tried again")
+    assert command(compare_command, "--resume", "--output", tmp_path / "c") == 1
+    assert "the training loss is" in report.read_text()
+    assert (kept / "metrics.json").stat().st_mtime_ns == before
+
+
+def test_when_nothing_finishes_it_says_where_to_look(keys, tmp_path, slow_learner):
+    with pytest.raises(ConfigError, match=r"no run has finished; .*runs\.csv says why"):
+        compare(keys, tmp_path / "c", models=slow_learner, seeds=1)
+
+
+def test_dry_run_runs_nothing(keys, tmp_path, capsys):
+    assert compare(keys, tmp_path / "c", "--dry_run") == 0
+    assert "4 runs" in capsys.readouterr().out
+    assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--base", "EASE"], "--base 'EASE' is none of the models: BPR, Pop"),
+        (["--workers", "0"], "--workers and --threads must be >= 1"),
+        (["--resume"], "holds no experiment to resume"),
+        (["--no_such_key=1"], "key 'no_such_key' does not exist"),
+        (["--ray_address", "127.0.0.1:1"], "no Ray cluster answers at '127.0.0.1:1'"),
+        (["--ray_address", "nowhere"], "expected host:port or auto"),
+    ],
+)
+def test_mistakes_are_named(keys, tmp_path, arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        compare(keys, tmp_path / "c", *arguments)
+
+
+def test_models_are_needed(tmp_path):
+    with pytest.raises(ConfigError, match="--models is missing"):
+        command(compare_command, "--output", tmp_path)
+    with pytest.raises(ConfigError, match="--resume without --models takes no keys, got --epochs"):
+        command(compare_command, "--output", tmp_path, "--resume", "--epochs=3")
+
+
+def test_different_data_are_not_compared(keys, tmp_path):
+    other = "Pop:user_inter_num_interval=[75,inf)"
+    with pytest.raises(ConfigError, match="BPR and Pop:.* saw different data of 'small'"):
+        compare(keys, tmp_path / "c", models=f"BPR,{other}", seeds=1)
+    assert (pd.read_csv(tmp_path / "c" / "runs.csv")["status"] == "finished").all()
+
+
+def test_a_killed_comparison_goes_on_where_it_was(keys, tmp_path):
+    """SIGKILL of the command in its second run: the first is kept, the second taken up."""
+    script = tmp_path / "victim.py"
+    script.write_text(
+        "import os, signal, sys\n"
+        f"sys.path[:0] = [{str(Path(__file__).parent)!r}]\n"
+        "from commanded import command\n"
+        "from recbole_darec.experiment import compare_command\n"
+        "from recbole_darec.trainer import RunTrainer\n"
+        "save = RunTrainer._save_last\n"
+        "def save_and_die(self, epoch, train_data):\n"
+        "    save(self, epoch, train_data)\n"
+        "    if self.config['model'] == 'Backbone' and epoch == 1:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "RunTrainer._save_last = save_and_die\n"
+        "command(compare_command, *sys.argv[1:])\n"
+    )
+    given = ["--models", "BPR,Backbone", "--dataset", "small", "--output", tmp_path / "c", *keys]
+    killed = subprocess.run([sys.executable, script, *map(str, given)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    first, second = (Task(run, tmp_path / "c").place for run in load_plan(tmp_path / "c"))
+    kept = finished_folder(first)
+    assert kept
+    before = (kept / "metrics.json").stat().st_mtime_ns
+    (begun,) = (file.parent for file in second.glob("*/last.pth"))
+    assert command(compare_command, *given, "--resume") == 0
+    assert (kept / "metrics.json").stat().st_mtime_ns == before
+    assert finished_folder(second) == begun
+    whole = command(compare_command, *given[: -len(keys) - 1], tmp_path / "w", *keys)
+    assert whole == 0
+    resumed, unbroken = (
+        pd.read_csv(tmp_path / name / "runs.csv").drop(columns=["run_folder", "train_seconds"])
+        for name in ("c", "w")
+    )
+    pd.testing.assert_frame_equal(resumed, unbroken)
+
+
+def tasks_of(settings, output, variants, seeds="1"):
+    keys = [f"--{k}={v}" for k, v in settings.items() if k != "checkpoint_dir"]
+    return [Task(run, output) for run in make_plan(variants, ["small"], seeds, command_line=keys)]
+
+
+def test_parallel_runs_give_the_numbers_of_serial_ones(settings, tmp_path):
+    variants = [Variant("BPR", "BPR"), Variant("MF", "Backbone", {"backbone": "MF"})]
+    serial = [execute(task) for task in tasks_of(settings, tmp_path / "s", variants, "2")]
+    tasks = tasks_of(settings, tmp_path / "p", variants, "2")
+    parallel = list(pool.in_processes(tasks, workers=2))
+    assert [outcome.error for outcome in [*serial, *parallel]] == [None] * 8
+    for run in (task.run for task in tasks):
+        results = []
+        for name in ("s", "p"):
+            folder = finished_folder(Task(run, tmp_path / name).place)
+            results.append(json.loads((folder / "metrics.json").read_text())["test_result"])
+        assert results[0] == results[1]
+
+
+def test_a_process_that_is_killed_costs_only_its_run(settings, tmp_path):
+    endless = Variant("endless", "BPR", {"epochs": 10**6, "stopping_step": 10**6})
+    tasks = tasks_of(settings, tmp_path, [endless, Variant("Pop", "Pop"), Variant("BPR", "BPR")])
+
+    def kill_when_it_trains():
+        while not list(tmp_path.glob("runs/*endless*/*/last.pth")):
+            time.sleep(0.05)
+        (process,) = multiprocessing.active_children()
+        process.kill()
+
+    killer = Thread(target=kill_when_it_trains, daemon=True)
+    killer.start()
+    found = {o.run.label: o.error for o in pool.in_processes(tasks, workers=1)}
+    assert found["endless"].startswith("its process ended without a word")
+    assert found["Pop"] is None
+    assert found["BPR"] is None
+
+
+@pytest.mark.slow
+def test_two_workers_take_at_most_065_of_the_time_of_one(settings, tmp_path):
+    """Eight runs, one thread each; needs two idle cores."""
+    taken = {}
+    for workers in (1, 2):
+        given = {**settings, "epochs": 150, "stopping_step": 1000}
+        tasks = tasks_of(given, tmp_path / str(workers), [Variant("BPR", "BPR")], "8")
+        started = time.perf_counter()
+        outcomes = list(pool.in_processes(tasks, workers))
+        taken[workers] = time.perf_counter() - started
+        assert not any(outcome.error for outcome in outcomes)
+    assert taken[2] <= 0.65 * taken[1], taken

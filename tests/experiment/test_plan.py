@@ -1,0 +1,111 @@
+"""Plans: which runs, and whether a folder holds this experiment."""
+
+import pytest
+
+from recbole_darec.experiment.plan import load_plan, make_plan, save_plan
+from recbole_darec.experiment.variant import Variant, parse_models
+from recbole_darec.keys import ConfigError
+
+
+def plan(settings, models="BPR,Pop", datasets=("small",), seeds="2", extra=()):
+    keys = [f"--{k}={v}" for k, v in settings.items() if k != "checkpoint_dir"]
+    return make_plan(parse_models(models), datasets, seeds, command_line=[*keys, *extra])
+
+
+def test_models_with_options():
+    found = parse_models("DaRec:backbone=SGL:alignment_weight=0.1, BPR,MultiVAE:mlp=[1,2]")
+    assert found == [
+        Variant(
+            "DaRec:backbone=SGL:alignment_weight=0.1",
+            "DaRec",
+            {"backbone": "SGL", "alignment_weight": "0.1"},
+        ),
+        Variant("BPR", "BPR", {}),
+        Variant("MultiVAE:mlp=[1,2]", "MultiVAE", {"mlp": "[1,2]"}),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("DaRec:SGL", "'DaRec:SGL' in --models is not of the form Model:key=value"),
+        ("BPR,,Pop", "the list 'BPR,,Pop' has an empty entry"),
+        ("BPR,BPR", "names a variant twice"),
+    ],
+)
+def test_bad_models(text, message):
+    with pytest.raises(ConfigError, match=message):
+        parse_models(text)
+
+
+def test_every_combination_stands_once_and_resolved(settings):
+    runs = plan(settings, "BPR,Backbone:backbone=MF:learning_rate=0.5", extra=["--seed=7"])
+    assert [(run.label, run.seed) for run in runs] == [
+        ("BPR", 7),
+        ("BPR", 8),
+        ("Backbone:backbone=MF:learning_rate=0.5", 7),
+        ("Backbone:backbone=MF:learning_rate=0.5", 8),
+    ]
+    last = runs[-1].parameters
+    assert (last["model"], last["backbone"], last["seed"]) == ("Backbone", "MF", 8)
+    assert last["learning_rate"] == 0.5
+    assert runs[0].parameters["learning_rate"] == 0.001
+    assert last["save_per_user"] is True
+
+
+def test_a_models_own_option_wins(settings):
+    runs = plan(settings, "BPR:epochs=2,Pop", extra=[], seeds="1")
+    assert [run.parameters["epochs"] for run in runs] == [2, 3]
+
+
+def test_seeds_by_name(settings):
+    assert [run.seed for run in plan(settings, "Pop", seeds="5,3")] == [5, 3]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"models": "BPR,LightGNC"}, "LightGNC on small: .* did you mean 'LightGCN'"),
+        ({"models": "DaRec:backbone=SGLL"}, "DaRec:backbone=SGLL on small: backbone 'SGLL'"),
+        ({"datasets": ["smal"]}, "dataset 'smal' does not exist; did you mean 'small'"),
+        ({"seeds": "0"}, "--seeds is '0'; expected at least one"),
+        ({"seeds": "a"}, "--seeds is 'a'; expected a number"),
+        ({"seeds": "1,1"}, "none twice"),
+        ({"extra": ["--valid_metric=recall@9"]}, "valid_metric 'recall@9' is not computed"),
+        ({"extra": ["--metrics=['GAUC']", "--valid_metric=gauc"]}, "has a value for each user"),
+        ({"models": "BPR:epochs=2,BPR:epochs=2 "}, "twice"),
+    ],
+)
+def test_mistakes_are_named_before_any_run(settings, options, message):
+    with pytest.raises(ConfigError, match=message):
+        plan(settings, **options)
+
+
+def test_a_plan_is_kept_and_another_one_refused(settings, tmp_path):
+    runs = plan(settings)
+    save_plan(tmp_path / "a", runs, resume=False)
+    assert load_plan(tmp_path / "a") == runs
+    save_plan(tmp_path / "a", runs, resume=True)
+    with pytest.raises(ConfigError, match="holds an experiment already: --resume goes on with it"):
+        save_plan(tmp_path / "a", runs, resume=False)
+    changed = plan(settings, extra=["--reg_weight=0.5"], models="BPR,Pop,EASE")
+    message = r"of another experiment: run small-EASE-2020 is in one .*\(and 2 more\)"
+    with pytest.raises(ConfigError, match=message):
+        save_plan(tmp_path / "a", changed, resume=True)
+    slower = plan(settings, extra=["--stopping_step=3"])
+    with pytest.raises(ConfigError, match="stopping_step of small-BPR-2020 is 10 there and 3 here"):
+        save_plan(tmp_path / "a", slower, resume=True)
+
+
+def test_nothing_to_resume(tmp_path):
+    with pytest.raises(ConfigError, match=r"holds no experiment to resume: it has no plan\.json"):
+        save_plan(tmp_path, [], resume=True)
+    (tmp_path / "plan.json").write_text("[{]")
+    with pytest.raises(ConfigError, match=r"plan\.json is damaged"):
+        load_plan(tmp_path)
+
+
+def test_an_unwritable_output(settings, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"cannot be written .*; set --output to a folder"):
+        save_plan(tmp_path / "file" / "x", plan(settings), resume=False)
