@@ -3,12 +3,40 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F  # noqa: N812
 
 from recbole_darec.alignment.checks import require_matrix
+
+
+class _LogSumExpOfPairs(torch.autograd.Function):
+    """``log sum_{i != j} exp(s <u_i, u_j>)``; its gradient ``2 s E u / sum E`` is formed with it.
+
+    Autograd would pass over the ``(n, n)`` matrix E five times more, and take two matrix products
+    where its symmetry asks for one.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, unit: Tensor, scale: float) -> Tensor:
+        products = (unit @ unit.T).fill_diagonal_(-math.inf)
+        top = products.max()
+        products.sub_(top).mul_(scale).exp_()
+        total = products.sum()
+        ctx.save_for_backward((products @ unit).mul_(2 * scale / total))
+        return total.log() + scale * top
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return ctx.saved_tensors[0] * grads[0], None
+
+
+_log_sum_exp_of_pairs: Callable[[Tensor, float], Tensor] = _LogSumExpOfPairs.apply
 
 
 class UniformityLoss(nn.Module):
@@ -46,6 +74,5 @@ class UniformityLoss(nn.Module):
             return rows.sum() * 0.0
         unit = F.normalize(rows, dim=1)
         # On the unit sphere ||x - y||^2 = 2 - 2 <x, y>; a row and itself are no pair.
-        bias = unit.new_full((n, n), -2 * self.t).fill_diagonal_(-math.inf)
-        exponents = torch.addmm(bias, unit, unit.T, alpha=2 * self.t)
-        return exponents.flatten().logsumexp(0) - math.log(n * (n - 1))
+        total = _log_sum_exp_of_pairs(unit, 2 * self.t)
+        return total - 2 * self.t - math.log(n * (n - 1))
