@@ -21,12 +21,14 @@ Other commands, each with its own --help:
 """
 
 
-# Modules with ``add_arguments(parser)`` and ``main(args) -> exit status``.
+# Modules with DESCRIPTION, EXAMPLE, ``add_arguments(parser)`` and ``main(args) -> exit status``.
 _COMMANDS = {
     "compare": "recbole_darec.experiment.compare_command",
     "recommend": "recbole_darec.recommend.command",
     "export": "recbole_darec.recommend.export_command",
 }
+# Those that train or encode: the rest of their command line is configuration, ``args.keys``.
+_TAKE_KEYS = {"compare"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,12 +66,16 @@ def _command(name: str, given: Sequence[str]) -> int:
     module = importlib.import_module(_COMMANDS[name])
     parser = argparse.ArgumentParser(
         prog=f"run_recbole_darec.py {name}",
-        description=module.__doc__,
+        description=module.DESCRIPTION,
+        epilog=module.EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     module.add_arguments(parser)
-    status: int = module.main(parser.parse_args(given))
+    args, args.keys = parser.parse_known_args(given)
+    if args.keys and name not in _TAKE_KEYS:
+        parser.error(f"unrecognized arguments: {' '.join(args.keys)}")
+    status: int = module.main(args)
     return status
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from recbole_darec.cli import _COMMANDS
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -70,3 +72,16 @@ def test_importing_the_package_imports_neither_ray_nor_an_encoder(tmp_path):
         [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", list(_COMMANDS))
+def test_each_command_has_help_with_an_example(tmp_path, command):
+    done = script(command, "--help", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"run_recbole_darec.py {command}" in done.stdout.split("xample")[1]
+
+
+def test_a_command_without_configuration_refuses_keys(tmp_path):
+    done = script("export", "folder", "--output=x", "--epochs=3", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "unrecognized arguments: --epochs=3" in done.stderr
