@@ -83,8 +83,8 @@ class Config(RecBoleConfig):  # type: ignore[misc]
         self._check_metrics()
         if self.is_ours and self["train_neg_sample_args"]["distribution"] == "none":
             raise ConfigError(
-                f"key 'train_neg_sample_args' asks for no negative items, but '{self.model}' learns "
-                "from pairs of a positive and a negative item; leave the key out"
+                f"key 'train_neg_sample_args' asks for no negative items, but '{self.model}' "
+                "learns from pairs of a positive and a negative item; leave the key out"
             )
 
     @property

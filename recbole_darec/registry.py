@@ -49,7 +49,7 @@ class Part:
         return loaded
 
     def properties(self) -> Path:
-        """The yaml with the part's defaults: ours, RecBole's, or a third party's beside its module."""
+        """The yaml with the defaults: ours, RecBole's, or a third party's beside its module."""
         if self.name.startswith(ADAPTED):
             return recbole_properties(self.name.removeprefix(ADAPTED))
         own = properties_dir() / self.family / f"{self.name}.yaml"

@@ -68,7 +68,7 @@ class Alignment(nn.Module, ABC):
         """
 
     def mask(self, ego: Tensor) -> Tensor:
-        """The backbone's input embeddings ``(n_users + n_items, ego_dim)``, some rows of them masked.
+        """The backbone's input embeddings ``(n_users + n_items, ego_dim)``, some rows masked.
 
         Called once before each forward pass of training.
         """

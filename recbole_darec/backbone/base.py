@@ -31,9 +31,12 @@ class Backbone(nn.Module, ABC):
     Attributes:
         keys: the configuration keys that the backbone reads, beside ``embedding_size``.
         search_space: where to search them, in the syntax of RecBole's ``hyper.test``.
+        fusible: whether ``loss`` reads the representations of the output that it is given, so that
+            an alignment may change them.
         dim: width of the representations; the input embeddings may be narrower, as GCCF's.
     """
 
+    fusible: bool = True
     keys: ClassVar[Mapping[str, Key]] = {}
     search_space: ClassVar[Mapping[str, str]] = {}
 
@@ -84,3 +87,8 @@ class Backbone(nn.Module, ABC):
     def score(self, users: Tensor, items: Tensor) -> Tensor:
         """Scores of every user row against every item row: ``(b, d), (n, d) -> (b, n)``."""
         return torch.matmul(users, items.T)
+
+    def score_pairs(self, users: Tensor, items: Tensor) -> Tensor:
+        """Scores of user rows against item rows one by one: ``(b, d), (b, d) -> (b,)``."""
+        scores: Tensor = torch.linalg.vecdot(users, items)
+        return scores

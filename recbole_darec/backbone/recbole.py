@@ -58,6 +58,7 @@ class RecBoleBackbone(Backbone):
         super().__init__(config, graph)
         self.name = str(config["backbone"]).removeprefix(PREFIX)
         model = get_model(self.name)(config, dataset)
+        self.fusible = self.name != "SimpleX"  # its loss aggregates its tables anew
         self._tables = _embedding_tables(self.name, model)
         self._arguments = () if self.name in _TABLES else _forward_arguments(self.name, model)
         _require_packages(self.name)
@@ -107,7 +108,14 @@ class RecBoleBackbone(Backbone):
         if self._by_product:
             return super().score(users, items)
         rows = max(1, _PAIRS_AT_A_TIME // len(items))
-        return torch.cat([self._score_pairs(part, items) for part in torch.split(users, rows)])
+        return torch.cat([self._score_all(part, items) for part in torch.split(users, rows)])
+
+    def score_pairs(self, users: Tensor, items: Tensor) -> Tensor:
+        """Scores as the model gives them; see ``Backbone.score_pairs``."""
+        if self._by_product:
+            return super().score_pairs(users, items)
+        rows = torch.arange(len(users), device=users.device)
+        return self._predicted(users, items, rows, rows)
 
     def train(self, mode: bool = True) -> RecBoleBackbone:
         """Switch mode; NCL clusters anew every ``m_step`` epochs, as its trainer in RecBole."""
@@ -160,19 +168,23 @@ class RecBoleBackbone(Backbone):
             }
         )
 
-    def _score_pairs(self, users: Tensor, items: Tensor) -> Tensor:
-        ids = torch.cartesian_prod(
+    def _score_all(self, users: Tensor, items: Tensor) -> Tensor:
+        rows, columns = torch.cartesian_prod(
             torch.arange(len(users), device=users.device),
             torch.arange(len(items), device=items.device),
-        )
-        pairs = Interaction({self._user_field: ids[:, 0], self._item_field: ids[:, 1]})
+        ).T
+        return self._predicted(users, items, rows, columns).view(len(users), len(items))
+
+    def _predicted(self, users: Tensor, items: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """The model's ``predict`` of pairs of rows of two tables, ``(n,)``."""
+        pairs = Interaction({self._user_field: rows, self._item_field: columns})
         scores: Tensor = self._call("predict", (users, items), pairs)
-        return scores.view(len(users), len(items))
+        return scores.view(-1)
 
     def _scores_are_products(self) -> bool:
         users, items = (side[:8] for side in self.graph.split(self.ego()))
         return self.name == "SimpleX" or torch.allclose(
-            self._score_pairs(users, items), users @ items.T, atol=1e-7
+            self._score_all(users, items), users @ items.T, atol=1e-7
         )
 
     def _simplex(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from recbole_darec.alignment.base import Alignment
 from recbole_darec.backbone.base import Backbone
 from recbole_darec.backbone.output import CollaborativeOutput
+from recbole_darec.keys import ConfigError
 from recbole_darec.registry import alignment_class, backbone_class
 
 
@@ -22,6 +23,9 @@ class AlignedRecommender(GeneralRecommender):  # type: ignore[misc]
         config: configuration; ``backbone`` names the backbone and ``config.alignment_part`` the
             alignment.
         dataset: RecBole's training dataset, with side embeddings where there is an alignment.
+
+    Raises:
+        ConfigError: if the backbone cannot serve, or not with this alignment.
     """
 
     input_type = InputType.PAIRWISE
@@ -54,7 +58,7 @@ class AlignedRecommender(GeneralRecommender):  # type: ignore[misc]
         output = self._representations()
         users = output.users[interaction[self.USER_ID]]
         items = output.items[interaction[self.ITEM_ID]]
-        return (users * items).sum(dim=1)
+        return self.backbone.score_pairs(users, items)
 
     def full_sort_predict(self, interaction: Any) -> Tensor:
         """Scores of the batch's users for all items, ``(batch * n_items,)``."""
@@ -110,4 +114,10 @@ def _build_alignment(config: Any, dataset: Any, backbone: Backbone) -> Alignment
             dataset.side_embeddings(dataset.iid_field),
         )
         alignment.prepare(backbone.ego().shape[1])
+    if alignment.fuses and not backbone.fusible:
+        raise ConfigError(
+            f"'{config.alignment_part.name}' changes the representations that are scored, but the "
+            f"objective of backbone '{config['backbone']}' does not read them, so that nothing "
+            "would be learnt; take another backbone, or one of the alignments by loss terms alone"
+        )
     return alignment

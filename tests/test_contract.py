@@ -1,0 +1,263 @@
+"""What every backbone promises together with every alignment, and what every part has."""
+
+import copy
+import itertools
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from recbole.data.interaction import Interaction
+from recbole.utils import init_seed
+
+from recbole_darec import checkpoint
+from recbole_darec.config import BARE, Config
+from recbole_darec.data.dataset import SideEmbeddingDataset
+from recbole_darec.keys import ConfigError
+from recbole_darec.model.aligned_recommender import AlignedRecommender
+from recbole_darec.registry import FAMILIES, parts
+
+ADAPTED = ["recbole/BPR", "recbole/NGCF", "recbole/SGL", "recbole/SimpleX", "recbole/NeuMF"]
+ROOT = Path(__file__).parents[1]
+
+
+def own(family):
+    return sorted(p.name for p in parts(family).values() if p.target.startswith("recbole_darec."))
+
+
+BACKBONES = [*own("backbone"), *ADAPTED]
+IMPOSSIBLE = ("recbole/SimpleX", "KAR")
+PAIRS = [p for p in itertools.product(BACKBONES, own("alignment")) if p != IMPOSSIBLE]
+SMALL = {
+    "embedding_size": 8,
+    "reg_weight": 0.01,
+    "n_sampled": 16,
+    "n_centers": 3,
+    "gen_mask_ratio": 0.5,
+    "n_intents": 4,
+    "n_seeds": 1,
+    "mask_depth": 1,
+    "view_steps": 1,
+    "dropout_prob": 0.0,
+    "mf_embedding_size": 8,
+    "mlp_embedding_size": 8,
+    "mlp_hidden_size": [8],
+    "hidden_size_list": [8, 8],
+    "history_len": 5,
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Datasets ``tiny`` (11 users, 13 items) and ``single`` (one user, one item) with vectors.
+
+    Three items of ``tiny`` have no vector; its user 3 knows these alone, so that it has none
+    either.
+    """
+    root = tmp_path_factory.mktemp("contract")
+    rng = np.random.default_rng(3)
+    pairs = {tuple(pair) for pair in rng.integers(0, [11, 13], (60, 2)).tolist()}
+    pairs = {(u, i) for u, i in pairs if u != 3} | {(3, 0), (3, 1), (0, 12)}
+    for name, rows, bare in (("tiny", sorted(pairs), {0, 1, 2}), ("single", [(0, 0)], set())):
+        (root / name).mkdir()
+        table = pd.DataFrame(rows, columns=["user_id:token", "item_id:token"])
+        table.to_csv(root / name / f"{name}.inter", sep="\t", index=False)
+        ids = [i for i in range(13) if i not in bare]
+        vectors = rng.normal(size=(len(ids), 12)).astype(np.float32)
+        np.savez(root / name / "items.npz", ids=np.array(ids).astype(str), embeddings=vectors)
+    return root
+
+
+@pytest.fixture(scope="module")
+def configured(folder):
+    known = {}
+
+    def configured(model, backbone, name="tiny", **changes):
+        key = (model, backbone, name)
+        if key not in known:
+            settings = {
+                **SMALL,
+                "backbone": backbone,
+                "data_path": str(folder),
+                "item_embedding_file": str(folder / name / "items.npz"),
+                "load_col": {"inter": ["user_id", "item_id"]},
+                "eval_args": {"split": {"RS": [1.0, 0.0, 0.0]}},
+                "state": "ERROR",
+                "use_gpu": False,
+            }
+            known[key] = Config(model, name, config_dict=settings)
+        config = copy.copy(known[key])
+        config.final_config_dict = {**known[key].final_config_dict, **changes}
+        return config
+
+    return configured
+
+
+@pytest.fixture(scope="module")
+def datasets(configured):
+    return {
+        name: SideEmbeddingDataset(configured("DaRec", "MF", name)).build()[0]
+        for name in ("tiny", "single")
+    }
+
+
+@pytest.fixture(scope="module")
+def build(configured, datasets):
+    def build(model, backbone, name="tiny", **changes):
+        config = configured(model, backbone, name, **changes)
+        init_seed(5, True)
+        return AlignedRecommender(config, datasets[name])
+
+    return build
+
+
+@pytest.fixture(scope="module")
+def batch(datasets):
+    """All interactions of ``tiny`` with items that the user does not know."""
+    interactions = datasets["tiny"].inter_feat
+    users, items = interactions["user_id"], interactions["item_id"]
+    known = set(zip(users.tolist(), items.tolist(), strict=True))
+    rng = np.random.default_rng(1)
+    negatives = []
+    for user in users.tolist():
+        free = [i for i in range(1, datasets["tiny"].item_num) if (user, i) not in known]
+        negatives.append(int(rng.choice(free)))
+    return Interaction({"user_id": users, "item_id": items, "neg_item_id": torch.tensor(negatives)})
+
+
+def trained(model, batch, steps=3):
+    init_seed(6, True)
+    optimiser = torch.optim.Adam(model.parameters(), lr=0.02)
+    model.train()
+    for _ in range(steps):
+        optimiser.zero_grad()
+        sum(model.calculate_loss(batch)).backward()
+        optimiser.step()
+    return model.eval()
+
+
+def all_scores(model):
+    users = torch.arange(model.n_users)
+    with torch.no_grad():
+        return model.full_sort_predict(Interaction({"user_id": users})).view(model.n_users, -1)
+
+
+def test_the_tiny_dataset_lacks_some_texts(datasets):
+    sides = [datasets["tiny"].side_embeddings(field) for field in ("user_id", "item_id")]
+    assert [int((~side.present[1:]).sum()) for side in sides] == [1, 3]
+    assert [len(side) for side in sides] == [12, 14]
+    assert [datasets["single"].user_num, datasets["single"].item_num] == [2, 2]
+
+
+@pytest.mark.parametrize(("backbone", "alignment"), PAIRS)
+def test_terms_are_finite_and_their_gradients_reach_every_parameter(
+    build, batch, backbone, alignment
+):
+    # One step, for RLMRec-Gen's token starts at 0, which stops gradients at it on MF.
+    model = trained(build(alignment, backbone, alignment_weight=0.5), batch, steps=1)
+    model.train()
+    model.zero_grad()
+    terms = model.calculate_loss(batch)
+    own_terms = set(model.alignment.term_weights)
+    assert len(model.loss_names) == len(terms)
+    assert own_terms <= set(model.loss_names)
+    assert set(model.loss_names) - own_terms, "the backbone's own objective is missing"
+    assert all(term.shape == () and term.isfinite() for term in terms)
+    sum(terms).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+@pytest.mark.parametrize(("backbone", "alignment"), PAIRS)
+def test_shapes_of_representations_and_scores(build, batch, backbone, alignment):
+    model = build(alignment, backbone)
+    assert model.backbone().users.shape == (12, model.backbone.dim)
+    assert model().items.shape == (14, model.backbone.dim)
+    model.eval()
+    scores = all_scores(model)
+    assert scores.shape == (12, 14)
+    assert scores.isfinite().all()
+    pairs = model.predict(batch)
+    expected = scores[batch["user_id"], batch["item_id"]]
+    torch.testing.assert_close(pairs, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(("backbone", "alignment"), PAIRS)
+def test_with_weight_0_it_is_the_bare_backbone_to_the_bit(build, batch, backbone, alignment):
+    bare = trained(build(BARE, backbone), batch)
+    idle = trained(build(alignment, backbone, alignment_weight=0.0), batch)
+    values = bare.backbone.state_dict()
+    assert values
+    for key, value in idle.backbone.state_dict().items():
+        assert torch.equal(values[key], value), key
+    assert torch.equal(all_scores(bare), all_scores(idle))
+
+
+@pytest.mark.parametrize(("backbone", "alignment"), PAIRS)
+def test_with_a_weight_it_is_not(build, batch, backbone, alignment):
+    bare = trained(build(BARE, backbone), batch)
+    aligned = trained(build(alignment, backbone, alignment_weight=1.0), batch)
+    assert not torch.equal(all_scores(bare), all_scores(aligned))
+
+
+@pytest.mark.parametrize(("backbone", "alignment"), PAIRS)
+def test_same_seed_same_numbers_and_a_saved_model_scores_the_same(
+    build, batch, tmp_path, backbone, alignment
+):
+    model, again = (trained(build(alignment, backbone), batch) for _ in range(2))
+    scores = all_scores(model)
+    assert torch.equal(scores, all_scores(again))
+    file = tmp_path / "model.pth"
+    state = {"state_dict": model.state_dict(), "other_parameter": model.other_parameter()}
+    checkpoint.save(file, state)
+    loaded = build(alignment, backbone, seed=99)
+    loaded.load_state_dict(checkpoint.load(file, "cpu")["state_dict"])
+    assert torch.equal(all_scores(loaded.eval()), scores)
+
+
+@pytest.mark.parametrize(("backbone", "alignment"), PAIRS)
+def test_one_user_and_one_item(build, backbone, alignment):
+    one = torch.tensor([1])
+    batch = Interaction({"user_id": one, "item_id": one, "neg_item_id": one})
+    model = trained(build(alignment, backbone, "single"), batch)
+    assert all_scores(model).isfinite().all()
+
+
+@pytest.mark.parametrize("alignment", own("alignment"))
+def test_rows_without_text_get_no_gradient_from_the_terms(build, batch, alignment):
+    model = build(alignment, "MF", alignment_weight=0.5)
+    model.train()
+    terms = model.calculate_loss(batch)
+    rest = [v for n, v in zip(model.loss_names, terms, strict=True) if n not in ("bpr", "reg")]
+    if not rest:
+        pytest.skip(f"{alignment} has no term of its own")
+    (gradient,) = torch.autograd.grad(sum(rest), model.backbone.embedding)
+    present = torch.cat([model.alignment.users_side.present, model.alignment.items_side.present])
+    assert gradient[~present].abs().sum() == 0
+    # MF cannot tell a masked row from its neighbours, so that Gen trains nothing but its token.
+    assert (gradient[present].abs().sum() > 0) == (alignment != "RLMRecGen")
+
+
+def test_a_backbone_whose_objective_ignores_the_scored_rows_refuses_to_have_them_changed(build):
+    backbone, alignment = IMPOSSIBLE
+    with pytest.raises(ConfigError, match=f"'{alignment}' changes the .*'{backbone}'"):
+        build(alignment, backbone)
+    with pytest.raises(ConfigError, match="nothing would be learnt"):
+        build("DaRec", backbone, score="sum")
+
+
+@pytest.mark.parametrize(
+    ("family", "name"), [(family, name) for family in FAMILIES for name in own(family)]
+)
+def test_every_own_part_has_a_test_a_yaml_and_a_line_in_the_docs(family, name):
+    part = parts(family)[name]
+    module = part.target.partition(":")[0].rpartition(".")[2]
+    assert part.properties() == ROOT / "properties" / family / f"{name}.yaml"
+    assert part.properties().is_file()
+    assert (ROOT / "tests" / family / f"test_{module}.py").is_file()
+    text = (ROOT / "docs" / {"alignment": "method.md"}.get(family, "backbones.md")).read_text()
+    assert re.search(rf"\b{name}\b", text), f"{name} is not in the docs"

@@ -1,0 +1,132 @@
+"""Presets of training and evaluation, and RecBole's models as backbones, in the configuration."""
+
+import pytest
+import yaml
+
+from recbole_darec import compat
+from recbole_darec.backbone.recbole_models import SERVING, why_refused
+from recbole_darec.config import Config
+from recbole_darec.keys import ConfigError
+from recbole_darec.known_keys import all_key_names
+from recbole_darec.paths import properties_dir
+from recbole_darec.registry import parts, recbole_properties
+
+PRESETS = sorted((properties_dir() / "protocol").glob("*.yaml"))
+
+
+def config(model="Backbone", **keys):
+    return Config(model, config_dict=keys)
+
+
+@pytest.mark.parametrize("file", PRESETS, ids=lambda file: file.stem)
+def test_every_key_of_a_preset_exists(file):
+    values = yaml.safe_load(file.read_text()) or {}
+    by_backbone = values.pop("backbones", {})
+    assert set(values) <= all_key_names()
+    for name, keys in by_backbone.items():
+        assert set(keys) <= set(parts("backbone")[name].load().keys), name
+
+
+def test_rlmrec_sets_what_the_reference_says():
+    preset = config(backbone="LightGCN", protocol="rlmrec")
+    expected = {
+        "embedding_size": 32,
+        "learning_rate": 1e-3,
+        "train_batch_size": 4096,
+        "epochs": 3000,
+        "eval_step": 3,
+        "stopping_step": 4,
+        "metrics": ["Recall", "NDCG"],
+        "topk": [5, 10, 20],
+        "valid_metric": "Recall@20",
+        "mask_valid_at_test": False,
+        "n_layers": 3,
+        "layer_aggregation": "sum",
+        "keep_rate": 0.8,
+        "bpr": "softplus",
+        "reg": "all",
+        "reg_weight": 1e-6,
+    }
+    assert {key: preset[key] for key in expected} == expected
+
+
+def test_preset_is_recboles_unless_asked_for():
+    plain = config(backbone="LightGCN")
+    assert (plain["mask_valid_at_test"], plain["embedding_size"]) == (True, 64)
+    assert (plain["layer_aggregation"], plain["reg"], plain["eval_step"]) == ("mean", "batch", 1)
+
+
+def test_your_own_settings_stand_above_the_preset(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("reg: batch\n")
+    mine = Config(
+        "Backbone",
+        config_file_list=[file],
+        config_dict={"backbone": "LightGCN", "protocol": "rlmrec", "embedding_size": 16},
+        command_line=["--keep_rate=0.5"],
+    )
+    assert (mine["reg"], mine["embedding_size"], mine["keep_rate"]) == ("batch", 16, 0.5)
+    assert mine["layer_aggregation"] == "sum"
+
+
+@pytest.mark.parametrize("name", sorted(parts("backbone")))
+def test_a_preset_sets_only_keys_that_the_backbone_has(name):
+    preset = config(backbone=name, protocol="rlmrec")
+    for key in ("layer_aggregation", "keep_rate", "bpr", "reg"):
+        assert (key in preset) == (key in parts("backbone")[name].load().keys), key
+
+
+def test_a_preset_leaves_the_objective_of_recboles_models_alone():
+    preset = config("LightGCN", protocol="rlmrec")
+    own = yaml.safe_load(recbole_properties("LightGCN").read_text())
+    assert preset["reg_weight"] == float(own["reg_weight"])
+    assert "reg" not in preset
+    assert preset["mask_valid_at_test"] is False
+    adapted = config(backbone="recbole/LightGCN", protocol="rlmrec")
+    assert adapted["reg_weight"] == float(own["reg_weight"])
+
+
+def test_unknown_preset_is_named():
+    with pytest.raises(ConfigError, match="'protocol' is 'rlmrek'; expected one of recbole, rlm"):
+        config(protocol="rlmrek")
+
+
+def test_adapted_backbone_has_the_keys_of_recboles_yaml():
+    adapted = config("DaRec", backbone="recbole/NGCF")
+    theirs = yaml.safe_load(recbole_properties("NGCF").read_text())
+    assert adapted["hidden_size_list"] == theirs["hidden_size_list"]
+    assert config("DaRec", backbone="recbole/NGCF", hidden_size_list=[8])["hidden_size_list"] == [8]
+
+
+@pytest.mark.parametrize(
+    ("backbone", "message"),
+    [
+        ("recbole/NGFC", "'recbole/NGFC' does not exist; did you mean 'recbole/NGCF'"),
+        ("recbole/", "'recbole/' does not exist"),
+        ("recbole/MultiVAE", "'recbole/MultiVAE' cannot serve: it has no table of user embeddings"),
+        ("recbole/EASE", "'recbole/EASE' cannot serve: it learns no embeddings at all; these can:"),
+        ("recbole/NNCF", "cannot serve: its scores depend on more than one representation"),
+    ],
+)
+def test_backbones_that_cannot_serve_are_refused_before_any_data_is_read(backbone, message):
+    with pytest.raises(ConfigError, match=message):
+        config("DaRec", backbone=backbone, data_path="/nowhere")
+
+
+def test_every_model_of_recbole_is_either_serving_or_refused_with_a_reason():
+    for name in compat.general_recommenders():
+        assert (name in SERVING) != (why_refused(name) is not None), name
+
+
+def test_our_models_cannot_do_without_negative_items():
+    with pytest.raises(ConfigError, match="'train_neg_sample_args' asks for no negative items"):
+        config("DaRec", train_neg_sample_args=None)
+    assert config("EASE", train_neg_sample_args=None)["MODEL_INPUT_TYPE"] is not None
+
+
+@pytest.mark.parametrize(
+    ("model", "backbone"), [("DaRec", "recbole/NGCF"), ("Backbone", "recbole/SGL")]
+)
+def test_the_script_trains_on_adapted_models(run, small_data, model, backbone):
+    result = run(model, backbone=backbone, epochs=1)
+    assert 0 < result["test_result"]["ndcg@10"] < 1
