@@ -89,7 +89,7 @@ def test_a_plan_is_kept_and_another_one_refused(settings, tmp_path):
     with pytest.raises(ConfigError, match="holds an experiment already: --resume goes on with it"):
         save_plan(tmp_path / "a", runs, resume=False)
     changed = plan(settings, extra=["--reg_weight=0.5"], models="BPR,Pop,EASE")
-    message = r"of another experiment: run small-EASE-2020 is in one .*\(and 2 more\)"
+    message = r"of another experiment: run small-EASE-2020 is in one .*\(and 3 more\)"
     with pytest.raises(ConfigError, match=message):
         save_plan(tmp_path / "a", changed, resume=True)
     slower = plan(settings, extra=["--stopping_step=3"])
