@@ -36,6 +36,7 @@ def run_recbole_darec(
     command_line: Sequence[str] = (),
     callback_fn: EpochCallback | None = None,
     tested: bool = True,
+    loaded: Any = None,
 ) -> Result:
     """Train a model, ours or RecBole's, and test the epoch that is best on validation.
 
@@ -48,6 +49,8 @@ def run_recbole_darec(
         command_line: arguments of the form ``--key=value``.
         callback_fn: called with epoch and validation score after each validation.
         tested: whether to look at the test part; a search does not, ``test_result`` is then None.
+        loaded: result of ``create_dataset`` for the same data, which saves reading the files; it
+            is used up by the run.
 
     Returns:
         RecBole's result dictionary (``best_valid_score``, ``valid_score_bigger``,
@@ -66,7 +69,7 @@ def run_recbole_darec(
         compat.require_dataset(config)
         check_side_configuration(config)
         folder = RunFolder.create(config)
-    return _run(config, folder, saved, callback_fn, tested)
+    return _run(config, folder, saved, callback_fn, tested, loaded)
 
 
 def _reopen(config: Config) -> tuple[Config, RunFolder]:
@@ -90,13 +93,15 @@ def _run(
     saved: bool,
     callback_fn: EpochCallback | None,
     tested: bool,
+    loaded: Any,
 ) -> Result:
     init_logger(folder.log, config["state"] or "INFO")
     logger = getLogger()
     config["checkpoint_dir"] = str(folder.path)
     init_seed(config["seed"], config["reproducibility"])
     logger.info(config)
-    dataset = create_dataset(config)
+    dataset = create_dataset(config) if loaded is None else loaded
+    dataset.config = config
     logger.info(dataset)
     loaders = prepare_data(config, dataset)
     init_seed(config["seed"], config["reproducibility"])

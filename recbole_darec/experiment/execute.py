@@ -79,6 +79,7 @@ def run_or_resume(
     saved: bool = True,
     tested: bool = True,
     callback_fn: Callable[[int, float], Any] | None = None,
+    loaded: Any = None,
 ) -> dict[str, Any]:
     """The only run below ``place``: a new one, or the one that was killed, from its last epoch.
 
@@ -88,6 +89,7 @@ def run_or_resume(
         saved: see ``run_recbole_darec``.
         tested: see ``run_recbole_darec``.
         callback_fn: see ``run_recbole_darec``.
+        loaded: see ``run_recbole_darec``.
 
     Returns:
         The result of ``run_recbole_darec``.
@@ -98,7 +100,12 @@ def run_or_resume(
     useful = [f for f in begun if (f / "metrics.json").is_file() or (f / "last.pth").is_file()]
     for folder in set(begun) - set(useful):
         shutil.rmtree(folder)
-    options: dict[str, Any] = {"saved": saved, "tested": tested, "callback_fn": callback_fn}
+    options: dict[str, Any] = {
+        "saved": saved,
+        "tested": tested,
+        "callback_fn": callback_fn,
+        "loaded": loaded,
+    }
     if useful:
         given: dict[str, Any] = {"resume": str(useful[0])}
         result: dict[str, Any] = run_recbole_darec(config_dict=given, **options)
