@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from logging import getLogger
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm  # type: ignore[import-untyped]
 
 from recbole_darec.embedding.base import Encoder
+from recbole_darec.embedding.concurrent_map import concurrent_map
 from recbole_darec.embedding.huggingface import TextEncoder
-from recbole_darec.embedding.store import EmbeddingStore
+from recbole_darec.embedding.progress import Progress
+from recbole_darec.embedding.store import EmbeddingStore, text_keys
+from recbole_darec.embedding.text_source import TextSource
+from recbole_darec.keys import ConfigError
 
-CHUNK = 1024
+Chunk = list[str]
+Engine = Callable[[Encoder, Iterable[Chunk]], Iterator[tuple[Chunk, np.ndarray]]]
 
 
 def create_encoder(config: Mapping[str, Any]) -> Encoder:
@@ -27,36 +31,129 @@ def create_encoder(config: Mapping[str, Any]) -> Encoder:
     return TextEncoder(config)
 
 
-def embed_texts(config: Mapping[str, Any], texts: Sequence[str]) -> np.ndarray:
-    """Vectors of the texts in their order, float32 ``(len(texts), d_L)``.
+def open_store(config: Mapping[str, Any], encoder: Encoder) -> EmbeddingStore:
+    """The encoder's part of the store."""
+    return EmbeddingStore(Path(config["embedding_dir"]), encoder.name, encoder.specification)
 
-    What the store has is read; the rest is encoded and stored, chunk by chunk, so that a run that
-    is killed loses one chunk at most.
+
+def in_this_process(
+    encoder: Encoder, chunks: Iterable[Chunk]
+) -> Iterator[tuple[Chunk, np.ndarray]]:
+    """Chunks with their vectors, as they are ready."""
+    return concurrent_map(encoder.encode, chunks, encoder.concurrency)
+
+
+@dataclass(frozen=True)
+class TextKeys:
+    """What a source of texts holds, without the texts.
+
+    Attributes:
+        ids: external id of each text.
+        keys: key of each text in the store, S32 ``(len(ids),)``.
+        wanted: which of them are asked for, bool ``(len(ids),)``.
+        new: which of them are to be encoded: wanted, not stored, and the first of their kind.
+        n_different: how many different texts are wanted.
+    """
+
+    ids: list[str]
+    keys: np.ndarray
+    wanted: np.ndarray
+    new: np.ndarray
+    n_different: int
+
+
+def survey(
+    source: TextSource, store: EmbeddingStore, wanted: Container[str] | None = None
+) -> TextKeys:
+    """Read a source once and find out what the store lacks.
+
+    Args:
+        source: the texts.
+        store: where vectors may be already.
+        wanted: ids that are asked for; None: all.
+    """
+    ids: list[str] = []
+    keys = [np.empty(0, "S32")]
+    for batch in source:
+        ids += [identity for identity, _ in batch]
+        keys.append(text_keys([text for _, text in batch]))
+    joined = np.concatenate(keys)
+    mask = np.array([wanted is None or identity in wanted for identity in ids], dtype=bool)
+    first = np.zeros(len(ids), dtype=bool)
+    of_wanted = np.flatnonzero(mask)
+    first[of_wanted[np.unique(joined[of_wanted], return_index=True)[1]]] = True
+    new = first & ~store.index().contains(joined)
+    return TextKeys(ids, joined, mask, new, int(first.sum()))
+
+
+def encode_source(
+    config: Mapping[str, Any],
+    source: TextSource,
+    wanted: Container[str] | None = None,
+    engine: Engine = in_this_process,
+) -> tuple[TextKeys, EmbeddingStore]:
+    """See to it that the store has the vectors of the wanted texts of a source.
+
+    What the store has stays; the rest is encoded and stored, chunk by chunk, so that a run that is
+    killed loses one chunk at most. The source is read twice where something is to be encoded, and
+    memory holds its ids and keys and the texts of the chunks under way.
+
+    Raises:
+        ConfigError: if the encoder cannot be found, a text cannot be encoded or the store cannot
+            be written.
+    """
+    encoder = create_encoder(config)
+    store = open_store(config, encoder)
+    found = survey(source, store, wanted)
+    n_new = int(found.new.sum())
+    getLogger().info(
+        f"Text encoder {encoder.name}: {found.n_different} different texts, "
+        f"{found.n_different - n_new} in the store, {n_new} to encode"
+    )
+    if n_new:
+        with Progress(n_new, "Encoded texts") as progress:
+            for chunk, vectors in engine(encoder, chunks(source, found.new, encoder.chunk)):
+                store.append(chunk, vectors)
+                progress.advance(len(chunk))
+    return found, store
+
+
+def chunks(source: TextSource, chosen: np.ndarray, size: int) -> Iterator[Chunk]:
+    """The chosen texts of a source, ``size`` at a time; ``chosen`` is bool ``(n_texts,)``."""
+    pending: Chunk = []
+    position = 0
+    for batch in source:
+        here = chosen[position : position + len(batch)]
+        position += len(batch)
+        pending += [text for (_, text), take in zip(batch, here, strict=False) if take]
+        while len(pending) >= size:
+            yield pending[:size]
+            pending = pending[size:]
+    if pending:
+        yield pending
+
+
+def stored_vectors(store: EmbeddingStore, keys: np.ndarray) -> np.ndarray:
+    """Vectors of texts that were encoded just now, float32 ``(len(keys), d_L)``.
+
+    Raises:
+        ConfigError: if one is missing.
+    """
+    vectors = store.index().vectors(keys)
+    if len(vectors) != len(keys):
+        raise ConfigError(
+            f"{len(keys) - len(vectors)} texts have no vector in {store.folder}: their source or "
+            "the store was changed while it was read; run again"
+        )
+    return vectors
+
+
+def embed_texts(config: Mapping[str, Any], texts: Sequence[str]) -> np.ndarray:
+    """Vectors of the texts in their order, float32 ``(len(texts), d_L)``, through the store.
 
     Raises:
         ConfigError: if the encoder cannot be found or the store cannot be written.
     """
-    encoder = create_encoder(config)
-    store = EmbeddingStore(Path(config["embedding_dir"]), encoder.name, encoder.specification)
-    unique = list(dict.fromkeys(texts))
-    stored, _ = store.lookup(unique)
-    missing = [text for text, there in zip(unique, stored, strict=True) if not there]
-    getLogger().info(
-        f"Text encoder {encoder.name}: {len(unique)} different texts, "
-        f"{len(unique) - len(missing)} in the store, {len(missing)} to encode"
-    )
-    _encode_into(store, encoder, missing)
-    found, vectors = store.lookup(texts)
-    assert found.all(), "every text was stored just now"
-    return vectors
-
-
-def _encode_into(store: EmbeddingStore, encoder: Encoder, texts: Sequence[str]) -> None:
-    bar = tqdm(total=len(texts), desc="Encoding", disable=not (texts and sys.stderr.isatty()))
-    with bar:
-        for start in range(0, len(texts), CHUNK):
-            chunk = texts[start : start + CHUNK]
-            store.append(chunk, encoder.encode(chunk))
-            bar.update(len(chunk))
-            if bar.disable:
-                getLogger().info(f"Encoded {start + len(chunk)} of {len(texts)} texts")
+    source = TextSource(lambda _: iter([[("", text) for text in texts]]), "texts")
+    found, store = encode_source(config, source)
+    return stored_vectors(store, found.keys)

@@ -16,6 +16,8 @@ from recbole_darec.embedding.encoder_folder import fingerprint, locate_encoder, 
 from recbole_darec.embedding.random_state import preserved_random_state
 from recbole_darec.keys import ConfigError
 
+_CHUNK = 1024
+
 
 class TextEncoder:
     """Any encoder or decoder model, with the pooling and normalisation that its files ask for.
@@ -32,6 +34,7 @@ class TextEncoder:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.name: str = config["text_encoder"]
+        self.chunk, self.concurrency, self.counts_exactly = _CHUNK, 1, True
         self._folder = locate_encoder(self.name, config["text_encoder_revision"])
         self._recipe = read_recipe(self._folder)
         recipe = self._recipe
@@ -45,7 +48,8 @@ class TextEncoder:
         self._batch_tokens: int = config["text_batch_tokens"]
         device = config["device"] if config["text_device"] == "auto" else config["text_device"]
         self._device = torch.device(device or "cpu")
-        self._loaded: tuple[Any, nn.Module, list[nn.Module]] | None = None
+        self._tokenizer: Any = None
+        self._loaded: tuple[nn.Module, list[nn.Module]] | None = None
         self.specification: Mapping[str, str | int | bool | None] = {
             "fingerprint": fingerprint(self._folder),
             "pooling": self._pooling,
@@ -62,7 +66,8 @@ class TextEncoder:
         texts first. The global random generators are left as they were.
         """
         with preserved_random_state():
-            tokenizer, model, dense = self._load()
+            tokenizer = self._load_tokenizer()
+            model, dense = self._load()
             tokens = self._tokenize(tokenizer, texts)
             lengths = np.array([len(ids) for ids in tokens])
             vectors: np.ndarray | None = None
@@ -78,7 +83,7 @@ class TextEncoder:
 
     def token_counts(self, texts: Sequence[str]) -> tuple[list[int], int | None]:
         """Tokens of each text before any cut, and the limit beyond which they are cut."""
-        tokenizer, _, _ = self._load()
+        tokenizer = self._load_tokenizer()
         counts = [len(ids) for ids in self._tokenize(tokenizer, texts, truncation=False)]
         return counts, self._limit(tokenizer)
 
@@ -115,13 +120,19 @@ class TextEncoder:
             vector = layer(vector)
         return nn.functional.normalize(vector, dim=1) if self._normalize else vector
 
-    def _load(self) -> tuple[Any, nn.Module, list[nn.Module]]:
+    def _load_tokenizer(self) -> Any:
+        if self._tokenizer is None:
+            with _quiet_transformers():
+                self._tokenizer = _load_tokenizer(self._recipe.model_folder)
+        return self._tokenizer
+
+    def _load(self) -> tuple[nn.Module, list[nn.Module]]:
         if self._loaded is None:
             dtype = getattr(torch, self._dtype)
             with _quiet_transformers():
-                tokenizer, model = _load_transformer(self._recipe.model_folder, dtype)
+                model = _load_transformer(self._recipe.model_folder, dtype)
             dense = [_load_dense(folder).to(self._device, dtype) for folder in self._recipe.dense]
-            self._loaded = tokenizer, model.to(self._device).eval(), dense
+            self._loaded = model.to(self._device).eval(), dense
         return self._loaded
 
 
@@ -156,25 +167,36 @@ def _batches(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
         start += size
 
 
-def _load_transformer(folder: Path, dtype: torch.dtype) -> tuple[Any, nn.Module]:
-    from transformers import AutoModel, AutoTokenizer
+def _load_tokenizer(folder: Path) -> Any:
+    from transformers import AutoConfig, AutoTokenizer
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
-        model = AutoModel.from_pretrained(folder, torch_dtype=dtype)
+        positions = getattr(AutoConfig.from_pretrained(folder), "max_position_embeddings", -1)
     except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(
-            f"key 'text_encoder': transformers cannot load {folder}: {error}"
-        ) from error
+        raise ConfigError(_NOT_LOADED.format(folder, error)) from error
     # Causal models number their positions from the left: only padding on the right leaves the
     # tokens where they are.
     tokenizer.padding_side = "right"
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    positions = getattr(model.config, "max_position_embeddings", -1)
     if positions and positions > 0:
         tokenizer.model_max_length = min(tokenizer.model_max_length, positions)
-    return tokenizer, model.get_encoder() if model.config.is_encoder_decoder else model
+    return tokenizer
+
+
+def _load_transformer(folder: Path, dtype: torch.dtype) -> nn.Module:
+    from transformers import AutoModel
+
+    try:
+        model: Any = AutoModel.from_pretrained(folder, torch_dtype=dtype)
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(_NOT_LOADED.format(folder, error)) from error
+    module: nn.Module = model.get_encoder() if model.config.is_encoder_decoder else model
+    return module
+
+
+_NOT_LOADED = "key 'text_encoder': transformers cannot load {}: {}"
 
 
 def _load_dense(folder: Path) -> nn.Module:

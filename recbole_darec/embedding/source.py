@@ -10,17 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from recbole_darec.embedding.encode import embed_texts
+from recbole_darec.embedding.encode import encode_source, stored_vectors
 from recbole_darec.embedding.precomputed import check_embedding_file, load_embeddings
+from recbole_darec.embedding.table import first_rows
 from recbole_darec.embedding.text import (
-    file_texts,
+    check_atomic,
+    file_source,
     id_field,
-    read_atomic,
-    read_table,
     template_fields,
-    template_texts,
+    template_source,
     text_columns,
 )
+from recbole_darec.embedding.text_source import TextSource
 from recbole_darec.keys import ConfigError
 
 
@@ -66,10 +67,23 @@ def side_rows(config: Mapping[str, Any], side: str, ids: Sequence[str]) -> SideR
         present = np.array([identity in row_of for identity in ids], dtype=bool)
         _check_common(config, key, present, ids, known)
         return SideRows(present, matrix[[row_of[i] for i in ids if i in row_of]])
-    texts = template_texts(config, side) if key.endswith("template") else file_texts(config, side)
-    present = np.array([identity in texts for identity in ids], dtype=bool)
-    _check_common(config, key, present, ids, list(texts))
-    return SideRows(present, embed_texts(config, [texts[i] for i in ids if i in texts]))
+    row_of = {identity: row for row, identity in enumerate(ids)}
+    found, store = encode_source(config, text_source(config, side, key), row_of)
+    rows = np.array([row_of[i] for i in found.ids if i in row_of], dtype=np.int64)
+    present = np.zeros(len(ids), dtype=bool)
+    present[rows] = True
+    _check_common(config, key, present, ids, found.ids)
+    keys = found.keys[found.wanted][np.argsort(rows)]
+    return SideRows(present, stored_vectors(store, keys))
+
+
+def text_source(config: Mapping[str, Any], side: str, key: str) -> TextSource:
+    """The texts that a key names.
+
+    Raises:
+        ConfigError: if they cannot be read.
+    """
+    return template_source(config, side) if key.endswith("template") else file_source(config, side)
 
 
 def _check_common(
@@ -100,9 +114,9 @@ def check_source(config: Mapping[str, Any], side: str, key: str) -> None:
     if key.endswith("embedding_file"):
         check_embedding_file(path, key)
     elif key.endswith("text_file"):
-        text_columns(config, side, read_table(path, key, rows=100), path)
+        text_columns(config, side, first_rows(path, key), path)
     else:
         fields = template_fields(config[key])
         # RecBole downloads a dataset that is not there yet; then only the template is known.
         if Path(config["data_path"]).is_dir():
-            read_atomic(config, side, [id_field(config, side), *fields], rows=1)
+            check_atomic(config, side, [id_field(config, side), *fields])

@@ -28,9 +28,8 @@ from typing import Any
 
 import numpy as np
 
+from recbole_darec.embedding.store_index import KEYS_SUFFIX, StoreIndex, open_shard, shard_files
 from recbole_darec.keys import ConfigError
-
-_KEYS = ".keys.npy"
 
 
 def text_keys(texts: Sequence[str]) -> np.ndarray:
@@ -76,27 +75,16 @@ class EmbeddingStore:
         Raises:
             ConfigError: if a shard is damaged.
         """
-        keys = text_keys(texts)
-        found = np.zeros(len(keys), dtype=bool)
-        vectors: np.ndarray | None = None
-        for shard in _shards(self.folder):
-            try:
-                shard_keys, matrix = _open_shard(shard)
-            except FileNotFoundError:
-                continue
-            except (OSError, ValueError) as error:
-                raise ConfigError(
-                    f"{shard} is damaged ({error}); delete it, and its rows are encoded again"
-                ) from error
-            rows = _rows_of(shard_keys, keys)
-            new = (rows >= 0) & ~found
-            if not new.any():
-                continue
-            if vectors is None:
-                vectors = np.empty((len(keys), matrix.shape[1]), dtype=np.float32)
-            vectors[new] = matrix[rows[new]]
-            found |= new
-        return found, np.empty((0, 0), np.float32) if vectors is None else vectors[found]
+        index, keys = self.index(), text_keys(texts)
+        return index.contains(keys), index.vectors(keys)
+
+    def index(self) -> StoreIndex:
+        """What is stored now.
+
+        Raises:
+            ConfigError: if a shard is damaged.
+        """
+        return StoreIndex(self.folder)
 
     def append(self, texts: Sequence[str], vectors: np.ndarray) -> None:
         """Store the vectors ``(len(texts), d_L)`` of some texts in a new shard.
@@ -117,7 +105,7 @@ class EmbeddingStore:
             self.folder.mkdir(parents=True, exist_ok=True)
             _write(self.folder / "encoder.json", self._description.encode())
             _write(self.folder / f"{stem}.npy", vectors)
-            _write(self.folder / f"{stem}{_KEYS}", keys)
+            _write(self.folder / f"{stem}{KEYS_SUFFIX}", keys)
         except OSError as error:
             raise ConfigError(
                 f"key 'embedding_dir': {self.folder} cannot be written ({error.strerror}); set it "
@@ -149,7 +137,7 @@ def list_store(root: Path) -> list[StoreEntry]:
     entries = []
     for file in sorted(root.glob("*/encoder.json")):
         content = json.loads(file.read_text(encoding="utf-8"))
-        rows = sum(len(_open_shard(shard)[0]) for shard in _shards(file.parent))
+        rows = sum(len(open_shard(shard)[0]) for shard in shard_files(file.parent))
         size = sum(path.stat().st_size for path in file.parent.iterdir())
         entries.append(
             StoreEntry(file.parent.name, content["name"], content["specification"], rows, size)
@@ -165,9 +153,9 @@ def verify_store(root: Path) -> list[str]:
         if encoder_key(specification) != file.parent.name:
             faults.append(f"{file}: does not belong in this folder")
         dims = set()
-        for shard in _shards(file.parent):
+        for shard in shard_files(file.parent):
             try:
-                keys, vectors = _open_shard(shard)
+                keys, vectors = open_shard(shard)
             except (OSError, ValueError) as error:
                 faults.append(f"{shard}: cannot be read: {error}")
                 continue
@@ -190,31 +178,6 @@ def remove_encoder(root: Path, key: str) -> None:
         known = ", ".join(entry.key for entry in list_store(root)) or "none"
         raise ConfigError(f"{root} holds no encoder '{key}' (it holds: {known})")
     shutil.rmtree(folder)
-
-
-def _shards(folder: Path) -> list[Path]:
-    return [
-        keys.with_name(keys.name.removesuffix(_KEYS) + ".npy")
-        for keys in sorted(folder.glob(f"shard-*{_KEYS}"))
-    ]
-
-
-def _open_shard(shard: Path) -> tuple[np.ndarray, np.ndarray]:
-    keys = np.load(shard.with_name(shard.stem + _KEYS), allow_pickle=False)
-    vectors = np.load(shard, mmap_mode="r", allow_pickle=False)
-    if vectors.ndim != 2 or keys.shape != (len(vectors),):
-        raise ValueError(f"{shard} holds {vectors.shape} vectors for {keys.shape} keys")
-    return keys, vectors
-
-
-def _rows_of(shard_keys: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """Row in the shard of each key, or -1."""
-    if not len(shard_keys):
-        return np.full(len(keys), -1)
-    order = np.argsort(shard_keys)
-    at = np.minimum(np.searchsorted(shard_keys, keys, sorter=order), len(shard_keys) - 1)
-    rows = order[at]
-    return np.where(shard_keys[rows] == keys, rows, -1)
 
 
 def _digest(keys: np.ndarray, vectors: np.ndarray) -> str:

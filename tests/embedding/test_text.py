@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recbole_darec.embedding.text import file_texts, fill_template, template_texts
+from recbole_darec.embedding.table import ROWS
+from recbole_darec.embedding.text import file_source, fill_template, template_source
 from recbole_darec.keys import ConfigError
 
 TEMPLATE = "{movie_title}[ ({release_year})][. Genres: {class}]"
@@ -14,7 +15,7 @@ TEMPLATE = "{movie_title}[ ({release_year})][. Genres: {class}]"
 
 def test_template_texts(settings: dict[str, Any]) -> None:
     """An empty field takes its brackets along; 'NA' is a title; blanks are no text."""
-    assert template_texts(settings | {"item_template": TEMPLATE}, "item") == {
+    assert template_source(settings | {"item_template": TEMPLATE}, "item").as_dict() == {
         "7": "Toy Story (1995). Genres: Animation Comedy",
         "8": "Heat. Genres: Action",
         "9": "NA (1999)",
@@ -22,20 +23,20 @@ def test_template_texts(settings: dict[str, Any]) -> None:
 
 
 def test_user_template(settings: dict[str, Any]) -> None:
-    texts = template_texts(settings | {"user_template": "A person of {age}"}, "user")
+    texts = template_source(settings | {"user_template": "A person of {age}"}, "user").as_dict()
     assert texts == {"anna": "A person of 30", "bert": "A person of 40"}
 
 
 def test_seq_separator_becomes_a_space(settings: dict[str, Any], tmp_path: Any) -> None:
     (tmp_path / "toy" / "toy.item").write_text("item_id:token\tg:token_seq\n1\ta|b\n")
     changed = settings | {"item_template": "{g}", "seq_separator": "|"}
-    assert template_texts(changed, "item") == {"1": "a b"}
+    assert template_source(changed, "item").as_dict() == {"1": "a b"}
 
 
 def test_empty_field_outside_brackets_is_reported(
     settings: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    template_texts(settings | {"item_template": "{movie_title} {release_year}"}, "item")
+    template_source(settings | {"item_template": "{movie_title} {release_year}"}, "item").as_dict()
     assert "2 of 4 items have an empty 'release_year'" in caplog.text
 
 
@@ -60,27 +61,27 @@ def test_values_are_never_read_as_template(first: str, second: str) -> None:
 
 def test_missing_field_names_the_nearest(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"'movie_tite' is not in .*toy\.item.*movie_title"):
-        template_texts(settings | {"item_template": "{movie_tite}"}, "item")
+        template_source(settings | {"item_template": "{movie_tite}"}, "item").as_dict()
 
 
 def test_wrong_encoding(settings: dict[str, Any], tmp_path: Any) -> None:
     content = "item_id:token\tt:token_seq\n1\tAmélie\n".encode("latin-1")
     (tmp_path / "toy" / "toy.item").write_bytes(content)
     with pytest.raises(ConfigError, match=r"toy\.item cannot be read: .*; check 'encoding' and"):
-        template_texts(settings | {"item_template": "{t}"}, "item")
+        template_source(settings | {"item_template": "{t}"}, "item").as_dict()
     latin = settings | {"item_template": "{t}", "encoding": "ISO-8859-1"}
-    assert template_texts(latin, "item") == {"1": "Amélie"}
+    assert template_source(latin, "item").as_dict() == {"1": "Amélie"}
 
 
 def test_missing_file(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"absent\.item, which does not exist"):
-        template_texts(settings | {"item_template": "{a}", "dataset": "absent"}, "item")
+        template_source(settings | {"item_template": "{a}", "dataset": "absent"}, "item").as_dict()
 
 
 @pytest.mark.parametrize("template", ["no field", "{a} {", "{}"])
 def test_malformed_template(settings: dict[str, Any], template: str) -> None:
     with pytest.raises(ConfigError, match="needs at least one field in braces"):
-        template_texts(settings | {"item_template": template}, "item")
+        template_source(settings | {"item_template": template}, "item").as_dict()
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
@@ -94,14 +95,14 @@ def test_file_texts(settings: dict[str, Any], tmp_path: Any, suffix: str) -> Non
         frame.to_csv(path, index=False)
     else:
         frame.to_parquet(path)
-    texts = file_texts(settings | {"item_text_file": str(path)}, "item")
+    texts = file_source(settings | {"item_text_file": str(path)}, "item").as_dict()
     assert texts == {"007": "A spy", "9": "Ünïcode, too"}
 
 
 def test_integer_ids_of_jsonl(settings: dict[str, Any], tmp_path: Any) -> None:
     path = tmp_path / "t.jsonl"
     path.write_text("".join(json.dumps({"item_id": i, "t": f"n{i}"}) + "\n" for i in (1, 2)))
-    texts = file_texts(settings | {"item_text_file": str(path)}, "item")
+    texts = file_source(settings | {"item_text_file": str(path)}, "item").as_dict()
     assert texts == {"1": "n1", "2": "n2"}
 
 
@@ -110,18 +111,18 @@ def test_named_columns(settings: dict[str, Any], tmp_path: Any) -> None:
     path.write_text("who,a,b\nu1,x,y\n")
     changed = settings | {"user_text_file": str(path), "user_text_id_column": "who"}
     with pytest.raises(ConfigError, match="found a, b; set 'user_text_column'"):
-        file_texts(changed, "user")
-    assert file_texts(changed | {"user_text_column": "b"}, "user") == {"u1": "y"}
+        file_source(changed, "user").as_dict()
+    assert file_source(changed | {"user_text_column": "b"}, "user").as_dict() == {"u1": "y"}
     with pytest.raises(ConfigError, match="no text column 'c'"):
-        file_texts(changed | {"user_text_column": "c"}, "user")
+        file_source(changed | {"user_text_column": "c"}, "user").as_dict()
     with pytest.raises(ConfigError, match="no id column 'user_id'"):
-        file_texts(changed | {"user_text_id_column": None}, "user")
+        file_source(changed | {"user_text_id_column": None}, "user").as_dict()
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("t.csv", "item_id,t\n1,a\n1,b\n2,c\n", r"more than one text for 1 ids: 1; keep one row"),
+        ("t.csv", "item_id,t\n1,a\n1,b\n2,c\n", r"more than one text for the ids 1; keep one row"),
         ("t.jsonl", "{broken\n", r"t\.jsonl cannot be read"),
         ("t.csv", "", r"t\.csv cannot be read"),
         ("t.parquet", "junk", r"t\.parquet cannot be read"),
@@ -133,9 +134,24 @@ def test_bad_text_file(
 ) -> None:
     (tmp_path / name).write_text(content)
     with pytest.raises(ConfigError, match=message):
-        file_texts(settings | {"item_text_file": str(tmp_path / name)}, "item")
+        file_source(settings | {"item_text_file": str(tmp_path / name)}, "item").as_dict()
 
 
 def test_absent_text_file(settings: dict[str, Any], tmp_path: Any) -> None:
     with pytest.raises(ConfigError, match=r"'item_text_file': the file .* does not exist"):
-        file_texts(settings | {"item_text_file": str(tmp_path / "no.csv")}, "item")
+        file_source(settings | {"item_text_file": str(tmp_path / "no.csv")}, "item").as_dict()
+
+
+def test_repeated_ids_are_found_across_pieces(settings: dict[str, Any], tmp_path: Any) -> None:
+    rows = [f"{i},x\n" for i in range(ROWS + 10)]
+    (tmp_path / "t.csv").write_text("item_id,t\n" + "".join([*rows, "7,y\n", "3,y\n"]))
+    with pytest.raises(ConfigError, match=r"more than one text for the ids 7, 3; keep"):
+        file_source(settings | {"item_text_file": str(tmp_path / "t.csv")}, "item").as_dict()
+
+
+def test_a_source_reads_alike_again_and_reports_once(
+    settings: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    source = template_source(settings | {"item_template": "{movie_title} {release_year}"}, "item")
+    assert source.as_dict() == source.as_dict()
+    assert caplog.text.count("have an empty 'release_year'") == 1
