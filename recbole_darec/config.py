@@ -94,8 +94,23 @@ class Config(RecBoleConfig):  # type: ignore[misc]
 
     @property
     def is_ours(self) -> bool:
-        """Whether the model is a backbone (aligned or bare) of this package."""
+        """Whether the model is one of this package or of its registry, not RecBole's."""
+        return self.has_backbone or self.standalone_part is not None
+
+    @property
+    def has_backbone(self) -> bool:
+        """Whether the model is a backbone, aligned or bare."""
         return self.model == BARE or self.alignment_part is not None
+
+    @property
+    def standalone_part(self) -> Part | None:
+        """The registered model of this run that has no backbone, None for all others."""
+        return parts("standalone").get(self.model)
+
+    @property
+    def uses_text(self) -> bool:
+        """Whether the model needs side embeddings."""
+        return self.alignment_part is not None or self.standalone_part is not None
 
     def resolved(self) -> dict[str, Any]:
         """Every parameter as plain values; given as a config file, it makes the same run."""
@@ -165,9 +180,13 @@ class Config(RecBoleConfig):  # type: ignore[misc]
             from recbole_darec.model.aligned_recommender import AlignedRecommender
 
             return AlignedRecommender
+        if name in parts("standalone"):
+            if "backbone" in self.external_config_dict:
+                raise ConfigError(f"model '{name}' has no backbone; leave key 'backbone' out")
+            return parts("standalone")[name].load()
         recboles = compat.general_recommenders()
         if name not in recboles:
-            known = [BARE, *parts("alignment"), *recboles]
+            known = [BARE, *parts("alignment"), *parts("standalone"), *recboles]
             raise ConfigError(
                 f"model '{name}' does not exist{_nearest(name, known)}; "
                 "ours and RecBole's general recommenders are: " + ", ".join(known)
@@ -184,12 +203,15 @@ class Config(RecBoleConfig):  # type: ignore[misc]
         super()._load_internal_config_dict(model, model_class, dataset)
         root = properties_dir()
         files = [root / "overall.yaml"]
+        if self.has_backbone:
+            files.append(root / "recommender.yaml")
         if self.is_ours:
-            files += [root / "recommender.yaml", root / "embedding.yaml"]
-            files += [part.properties() for part in (self.alignment_part,) if part]
+            files.append(root / "embedding.yaml")
+        alone = self.alignment_part or self.standalone_part
+        files += [alone.properties()] if alone else []
         for file in files:
             self._update_internal_config_dict(file)
-        if self.is_ours:
+        if self.has_backbone:
             self._update_internal_config_dict(self._backbone_part().properties())
         self._apply_protocol(root / "protocol" / f"{self._early('protocol')}.yaml")
         of_dataset = root / "dataset" / f"{dataset}.yaml"
@@ -248,9 +270,9 @@ class Config(RecBoleConfig):  # type: ignore[misc]
     def _declared_keys(self) -> dict[str, Key]:
         keys = {**RECBOLE_KEYS, **OWN_KEYS}
         if self.is_ours:
-            used = [p for p in (self.alignment_part, self._backbone_part()) if p]
+            backbone = self._backbone_part() if self.has_backbone else None
             keys |= {**RECOMMENDER_KEYS, **EMBEDDING_KEYS}
-            for part in used:
+            for part in filter(None, (self.alignment_part, backbone, self.standalone_part)):
                 keys |= part.load().keys
         return keys
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from recbole_darec.embedding.keys import KEYS as EMBEDDING_KEYS
 from recbole_darec.keys import Key
 from recbole_darec.paths import properties_dir
-from recbole_darec.registry import parts
+from recbole_darec.registry import FAMILIES, parts
 
 # Keys of RecBole whose wrong values otherwise surface as tracebacks from deep inside.
 RECBOLE_KEYS: Mapping[str, Key] = {
@@ -77,7 +77,7 @@ def recbole_key_names() -> frozenset[str]:
 def declared_keys() -> Mapping[str, Key]:
     """Every key whose type and range are declared, whichever model is chosen."""
     keys = {**RECBOLE_KEYS, **OWN_KEYS, **RECOMMENDER_KEYS, **EMBEDDING_KEYS}
-    for family in ("backbone", "alignment"):
+    for family in FAMILIES:
         for part in parts(family).values():
             keys |= part.load().keys
     return keys

@@ -157,7 +157,7 @@ def _metrics(
 ) -> dict[str, Any]:
     return {
         "model": config.model,
-        "backbone": config["backbone"] if config.is_ours else None,
+        "backbone": config["backbone"] if config.has_backbone else None,
         "dataset": config.dataset,
         "seed": config["seed"],
         "valid_metric": config["valid_metric"],
@@ -176,7 +176,7 @@ def _metrics(
 
 
 def _embedding_fingerprints(config: Config, dataset: Any) -> dict[str, str]:
-    if config.alignment_part is None:
+    if not config.uses_text:
         return {}
     fields = {"user": dataset.uid_field, "item": dataset.iid_field}
     return {name: dataset.side_embeddings(field).fingerprint for name, field in fields.items()}

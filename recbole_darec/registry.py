@@ -1,4 +1,4 @@
-"""Which backbones and alignments exist: ours, and those that other packages register.
+"""Which backbones, alignments and standalone models exist: ours and those of other packages.
 
 Another package adds a part by an entry point, without touching this one::
 
@@ -30,10 +30,11 @@ ADAPTED = "recbole/"
 
 @dataclass(frozen=True)
 class Part:
-    """A registered backbone or alignment; its module is imported by ``load`` only.
+    """A registered part; its module is imported by ``load`` only.
 
     Attributes:
-        family: ``backbone`` or ``alignment``.
+        family: ``backbone``, ``alignment`` or ``standalone`` (a model that uses text but has no
+            backbone).
         name: the name that users type.
         target: ``module:Class``.
     """
@@ -77,6 +78,7 @@ _OWN = {
         "RLMRecCon": "recbole_darec.alignment.rlmrec_con:RLMRecCon",
         "RLMRecGen": "recbole_darec.alignment.rlmrec_gen:RLMRecGen",
     },
+    "standalone": {"AlphaRec": "recbole_darec.standalone.alpharec:AlphaRec"},
 }
 
 FAMILIES = tuple(_OWN)
@@ -84,7 +86,7 @@ FAMILIES = tuple(_OWN)
 
 @cache
 def parts(family: str) -> dict[str, Part]:
-    """Registered parts of a family (``backbone`` or ``alignment``) by name."""
+    """Registered parts of a family (one of ``FAMILIES``) by name."""
     found = {name: Part(family, name, target) for name, target in _OWN[family].items()}
     for point in entry_points(group=f"recbole_darec.{family}s"):
         found.setdefault(point.name, Part(family, point.name, point.value))

@@ -26,7 +26,7 @@ def create_dataset(config: Config) -> Any:
         ConfigError: if a file is missing or malformed, or nothing is left after filtering.
     """
     try:
-        if config.alignment_part is not None:
+        if config.uses_text:
             dataset = SideEmbeddingDataset(config)
         else:
             dataset = recbole_data.create_dataset(config)

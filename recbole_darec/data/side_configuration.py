@@ -18,7 +18,7 @@ def check_side_configuration(config: Config) -> None:
     Raises:
         ConfigError: naming the key, the file and the remedy.
     """
-    if config.alignment_part is None:
+    if not config.uses_text:
         return
     if side_source(config, "item") is None:
         raise ConfigError(

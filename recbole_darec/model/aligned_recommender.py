@@ -5,19 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from recbole.model.abstract_recommender import GeneralRecommender
-from recbole.utils import InputType
 from torch import Tensor
 
 from recbole_darec.alignment.base import Alignment
 from recbole_darec.backbone.base import Backbone
 from recbole_darec.backbone.output import CollaborativeOutput
 from recbole_darec.keys import ConfigError
+from recbole_darec.model.representation_recommender import RepresentationRecommender
 from recbole_darec.registry import alignment_class, backbone_class
 
 
-class AlignedRecommender(GeneralRecommender):  # type: ignore[misc]
-    """The one RecBole model of this package: a collaborative backbone and, maybe, an alignment.
+class AlignedRecommender(RepresentationRecommender):
+    """A RecBole model made of parts: a collaborative backbone and, maybe, an alignment.
 
     Args:
         config: configuration; ``backbone`` names the backbone and ``config.alignment_part`` the
@@ -28,15 +27,11 @@ class AlignedRecommender(GeneralRecommender):  # type: ignore[misc]
         ConfigError: if the backbone cannot serve, or not with this alignment.
     """
 
-    input_type = InputType.PAIRWISE
-
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         self.backbone: Backbone = backbone_class(config["backbone"]).from_dataset(config, dataset)
         self.alignment = _build_alignment(config, dataset, self.backbone)
-        self.loss_names: tuple[str, ...] = ()
         self._weights = self._term_weights(config)
-        self._evaluated: CollaborativeOutput | None = None
 
     def generators(self) -> list[torch.Generator]:
         """Random generators of its own, whose state a resumed run needs."""
@@ -47,39 +42,16 @@ class AlignedRecommender(GeneralRecommender):  # type: ignore[misc]
         output = self.backbone()
         return self.alignment.fuse(output) if self.alignment is not None else output
 
-    def calculate_loss(self, interaction: Any) -> tuple[Tensor, ...]:
-        """The backbone's own terms and the weighted terms of the alignment."""
-        terms = self._loss_terms(interaction)
-        self.loss_names = tuple(terms)
-        return tuple(terms.values())
+    def score(self, users: Tensor, items: Tensor) -> Tensor:
+        """See ``Backbone.score``."""
+        return self.backbone.score(users, items)
 
-    def predict(self, interaction: Any) -> Tensor:
-        """Scores of user-item pairs, ``(batch,)``."""
-        output = self._representations()
-        users = output.users[interaction[self.USER_ID]]
-        items = output.items[interaction[self.ITEM_ID]]
+    def score_pairs(self, users: Tensor, items: Tensor) -> Tensor:
+        """See ``Backbone.score_pairs``."""
         return self.backbone.score_pairs(users, items)
 
-    def full_sort_predict(self, interaction: Any) -> Tensor:
-        """Scores of the batch's users for all items, ``(batch * n_items,)``."""
-        output = self._representations()
-        users = output.users[interaction[self.USER_ID]]
-        return self.backbone.score(users, output.items).view(-1)
-
-    def train(self, mode: bool = True) -> AlignedRecommender:
-        """Switch mode; representations kept from an earlier evaluation are forgotten."""
-        self._evaluated = None
-        super().train(mode)
-        return self
-
-    def _representations(self) -> CollaborativeOutput:
-        if self.training:
-            return self.forward()
-        if self._evaluated is None:
-            self._evaluated = self.forward()
-        return self._evaluated
-
-    def _loss_terms(self, interaction: Any) -> dict[str, Tensor]:
+    def loss_terms(self, interaction: Any) -> dict[str, Tensor]:
+        """The backbone's own terms and the weighted terms of the alignment."""
         alignment = self.alignment
         if alignment is None:
             return self.backbone.loss(interaction, self.backbone())

@@ -105,7 +105,7 @@ def test_a_split_by_files_carries_side_embeddings(hand_worked):
     items = train.side_embeddings("item_id")
     expected = {"a": [0.0, 1.0], "b": [2.0, 3.0], "c": [4.0, 5.0], "d": [6.0, 7.0], "e": [0.0, 0.0]}
     for item, vector in expected.items():
-        row = train.item2id("item_id", item)
+        row = train.token2id("item_id", item)
         assert items.table[row].tolist() == vector
         assert bool(items.present[row]) == (item != "e")
     users = train.side_embeddings("user_id")

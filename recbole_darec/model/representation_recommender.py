@@ -1,0 +1,75 @@
+"""What RecBole asks of a model whose scores come from representations of users and items."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from recbole.model.abstract_recommender import GeneralRecommender
+from recbole.utils import InputType
+from torch import Tensor
+
+from recbole_darec.backbone.output import CollaborativeOutput
+
+
+class RepresentationRecommender(GeneralRecommender, ABC):  # type: ignore[misc]
+    """Scores from representations that are computed once an evaluation, losses by name.
+
+    Attributes:
+        loss_names: names of the terms that ``calculate_loss`` returned last.
+    """
+
+    input_type = InputType.PAIRWISE
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        self.loss_names: tuple[str, ...] = ()
+        self._evaluated: CollaborativeOutput | None = None
+
+    @abstractmethod
+    def forward(self) -> CollaborativeOutput:
+        """The representations that are scored."""
+
+    @abstractmethod
+    def loss_terms(self, interaction: Any) -> dict[str, Tensor]:
+        """Named, weighted, scalar terms of the objective on a pairwise batch."""
+
+    def calculate_loss(self, interaction: Any) -> tuple[Tensor, ...]:
+        """The terms of ``loss_terms``, which RecBole's trainer sums."""
+        terms = self.loss_terms(interaction)
+        self.loss_names = tuple(terms)
+        return tuple(terms.values())
+
+    def score(self, users: Tensor, items: Tensor) -> Tensor:
+        """Scores of every user row against every item row: ``(b, d), (n, d) -> (b, n)``."""
+        return torch.matmul(users, items.T)
+
+    def score_pairs(self, users: Tensor, items: Tensor) -> Tensor:
+        """Scores of user rows against item rows one by one: ``(b, d), (b, d) -> (b,)``."""
+        scores: Tensor = torch.linalg.vecdot(users, items)
+        return scores
+
+    def predict(self, interaction: Any) -> Tensor:
+        """Scores of user-item pairs, ``(batch,)``."""
+        output = self._representations()
+        users = output.users[interaction[self.USER_ID]]
+        return self.score_pairs(users, output.items[interaction[self.ITEM_ID]])
+
+    def full_sort_predict(self, interaction: Any) -> Tensor:
+        """Scores of the batch's users for all items, ``(batch * n_items,)``."""
+        output = self._representations()
+        return self.score(output.users[interaction[self.USER_ID]], output.items).view(-1)
+
+    def train(self, mode: bool = True) -> RepresentationRecommender:
+        """Switch mode; representations kept from an earlier evaluation are forgotten."""
+        self._evaluated = None
+        super().train(mode)
+        return self
+
+    def _representations(self) -> CollaborativeOutput:
+        if self.training:
+            return self.forward()
+        if self._evaluated is None:
+            self._evaluated = self.forward()
+        return self._evaluated

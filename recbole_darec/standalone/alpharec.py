@@ -1,0 +1,111 @@
+"""AlphaRec."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
+from torch import Tensor
+
+from recbole_darec.alignment.projection import Projection
+from recbole_darec.backbone.output import CollaborativeOutput
+from recbole_darec.data.assemble import item_means
+from recbole_darec.data.side_embeddings import SideEmbeddings
+from recbole_darec.graph import BipartiteGraph
+from recbole_darec.keys import Key
+from recbole_darec.model.representation_recommender import RepresentationRecommender
+
+
+class AlphaRec(RepresentationRecommender):
+    """Items are their projected semantic embeddings, users the projected mean of their items'.
+
+    There is no embedding by id: one projection of both kinds, LightGCN's propagation (mean of the
+    layers), InfoNCE of cosines with sampled negatives; scores are cosines. Rows without an
+    embedding enter the graph as zeros.
+
+    Source: Sheng et al., *Language Representations Can be What Recommenders Need: Findings and
+    Potentials*, ICLR 2025; github.com/LehengTHU/AlphaRec, ``models/General/AlphaRec.py``.
+
+    Args:
+        config: configuration.
+        dataset: RecBole's training dataset with side embeddings of the items; those of users are
+            not read.
+    """
+
+    keys: ClassVar[Mapping[str, Key]] = {
+        "n_layers": Key(int, low=0),
+        "projection_layers": Key(int, low=1),
+        "projection_hidden": Key(int, low=1, optional=True),
+        "projection_activation": Key(str, choices=("leaky_relu", "relu", "gelu", "tanh")),
+        "infonce_tau": Key(float, low=0, open_low=True),
+        "n_negatives": Key(int, low=1),
+    }
+    search_space: ClassVar[Mapping[str, str]] = {
+        "learning_rate": "loguniform -9,-5",
+        "n_layers": "choice [1,2,3]",
+        "infonce_tau": "choice [0.05,0.1,0.15,0.2]",
+    }
+
+    semantic: Tensor
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        self.graph = BipartiteGraph.from_dataset(dataset)
+        items: SideEmbeddings = dataset.side_embeddings(dataset.iid_field)
+        self.register_buffer("semantic", _inputs(self.graph, items), persistent=False)
+        self.n_layers: int = config["n_layers"]
+        self._tau: float = config["infonce_tau"]
+        self._n_negatives: int = config["n_negatives"]
+        self.projection = Projection(
+            items.dim,
+            config["embedding_size"],
+            torch.Generator().manual_seed(int(config["seed"])),
+            config["projection_layers"],
+            config["projection_hidden"],
+            config["projection_activation"],
+        )
+
+    def forward(self) -> CollaborativeOutput:
+        """Representations of length 1, ``(n_users, embedding_size)`` and ``(n_items, ...)``."""
+        known = self.semantic.any(1, keepdim=True)
+        ego = self.projection(self.semantic) * known
+        nodes = self.graph.smooth(ego / (self.n_layers + 1), self.n_layers)
+        return CollaborativeOutput(*self.graph.split(F.normalize(nodes)))
+
+    def loss_terms(self, interaction: Any) -> dict[str, Tensor]:
+        """InfoNCE of each positive item against the batch's negative and further sampled ones."""
+        output = self.forward()
+        ids = interaction[self.USER_ID]
+        positives, negatives = interaction[self.ITEM_ID], interaction[self.NEG_ITEM_ID]
+        candidates = torch.cat([positives[:, None], negatives[:, None], self._draw(ids)], dim=1)
+        users = F.embedding(ids, output.users)
+        cosines = (F.embedding(candidates, output.items) @ users[:, :, None]).squeeze(2)
+        first = torch.zeros_like(ids)
+        return {"infonce": F.cross_entropy(cosines / self._tau, first)}
+
+    def _draw(self, users: Tensor) -> Tensor:
+        """Items unknown to each user, uniform, ``(batch, n_negatives - 1)``."""
+        rows = users[:, None].expand(-1, self._n_negatives - 1)
+        items = torch.randint(1, self.n_items, rows.shape, device=users.device)
+        while (again := self._interacted(rows, items)).any():
+            items[again] = torch.randint(1, self.n_items, (int(again.sum()),), device=users.device)
+        return items
+
+    def _interacted(self, users: Tensor, items: Tensor) -> Tensor:
+        edge_users, edge_items = self.graph.edges()
+        edges = edge_users * self.n_items + edge_items
+        wanted = (users * self.n_items + items).contiguous()
+        places = torch.searchsorted(edges, wanted).clamp_(max=len(edges) - 1)
+        found: Tensor = edges[places] == wanted
+        return found
+
+
+def _inputs(graph: BipartiteGraph, items: SideEmbeddings) -> Tensor:
+    """Semantic rows of users (means of their items') above items; zero where there is none."""
+    users, interacted = (ids.numpy() for ids in graph.edges())
+    table, present = items.table.numpy(), items.present.numpy()
+    means, _ = item_means(users, interacted, graph.n_users, table, present)
+    return torch.from_numpy(np.concatenate([means, table]))

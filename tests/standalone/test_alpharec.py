@@ -1,0 +1,162 @@
+"""AlphaRec against plain loops in float64, and its run."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from recbole.data.interaction import Interaction
+
+from recbole_darec.config import Config
+from recbole_darec.data.preparation import create_dataset
+from recbole_darec.keys import ConfigError
+from recbole_darec.registry import parts
+from recbole_darec.standalone.alpharec import AlphaRec
+
+PAIRS = [("u1", "a"), ("u1", "b"), ("u2", "b"), ("u2", "d"), ("u3", "c"), ("u3", "a"), ("u4", "d")]
+VECTORS = {"a": [1.0, -0.5, 0.2], "b": [0.3, 0.8, -1.0], "c": [-0.7, 0.1, 0.4]}
+
+
+@pytest.fixture
+def build(tmp_path):
+    """AlphaRec on four users and four items, of which ``d`` has no text, nor has user ``u4``."""
+    (tmp_path / "four").mkdir()
+    table = pd.DataFrame(PAIRS, columns=["user_id:token", "item_id:token"])
+    table.to_csv(tmp_path / "four" / "four.inter", sep="\t", index=False)
+    np.savez(tmp_path / "v.npz", ids=list(VECTORS), embeddings=np.array(list(VECTORS.values())))
+
+    def build(**keys):
+        settings = {
+            "data_path": str(tmp_path),
+            "item_embedding_file": str(tmp_path / "v.npz"),
+            "load_col": {"inter": ["user_id", "item_id"]},
+            "eval_args": {"split": {"RS": [1.0, 0.0, 0.0]}},
+            "embedding_size": 4,
+            "n_negatives": 1,
+            "infonce_tau": 0.3,
+            "state": "ERROR",
+            **keys,
+        }
+        config = Config("AlphaRec", "four", config_dict=settings)
+        torch.manual_seed(0)
+        model = AlphaRec(config, create_dataset(config).build()[0])
+        for layer in model.projection.modules():
+            if isinstance(layer, torch.nn.Linear):
+                torch.nn.init.normal_(layer.bias)
+        return model.double(), config
+
+    return build
+
+
+def dot(first, second):
+    return sum(x * y for x, y in zip(first, second, strict=True))
+
+
+def linear(layer, row):
+    rows = zip(layer.weight.tolist(), layer.bias.tolist(), strict=True)
+    return [dot(weights, row) + bias for weights, bias in rows]
+
+
+def plain_representations(model, n_layers):
+    """Unit rows by token: projection, mean of the layers of symmetric propagation."""
+    first, _, second = model.projection.layers
+    own = {name: np.float32(VECTORS[name]).tolist() for name in VECTORS}
+    neighbours = {name: [] for pair in PAIRS for name in pair}
+    for user, item in PAIRS:
+        neighbours[user].append(item)
+        neighbours[item].append(user)
+    raw = {}
+    for name, around in neighbours.items():
+        rows = [own[name]] if name in own else [own[n] for n in around if n in own]
+        raw[name] = [sum(v) / len(rows) for v in zip(*rows, strict=True)] if rows else None
+    layer = {}
+    for name, row in raw.items():
+        hidden = [max(x, 0.01 * x) for x in linear(first, row)] if row else None
+        layer[name] = linear(second, hidden) if row else [0.0] * 4
+    total = {name: list(row) for name, row in layer.items()}
+    for _ in range(n_layers):
+        layer = {
+            name: [
+                sum(layer[n][k] / math.sqrt(len(around) * len(neighbours[n])) for n in around)
+                for k in range(4)
+            ]
+            for name, around in neighbours.items()
+        }
+        for name, row in layer.items():
+            total[name] = [x + y for x, y in zip(total[name], row, strict=True)]
+    return {name: [x / math.sqrt(dot(row, row)) for x in row] for name, row in total.items()}
+
+
+@pytest.mark.parametrize("n_layers", [2, 3])
+def test_objective_and_scores_equal_plain_loops(build, n_layers):
+    model, config = build(n_layers=n_layers)
+    dataset = create_dataset(config)
+    expected = plain_representations(model, n_layers)
+    triples = [("u1", "a", "c"), ("u2", "b", "a"), ("u3", "c", "b"), ("u4", "d", "a")]
+    losses = []
+    for user, positive, negative in triples:
+        cosine = [dot(expected[user], expected[item]) / 0.3 for item in (positive, negative)]
+        losses.append(-math.log(math.exp(cosine[0]) / sum(map(math.exp, cosine))))
+    columns = zip(*triples, strict=True)
+    fields = ("user_id", "item_id", "neg_item_id")
+    batch = Interaction(
+        {
+            field: torch.tensor(dataset.token2id(field.removeprefix("neg_"), list(column)))
+            for field, column in zip(fields, columns, strict=True)
+        }
+    )
+    (loss,) = model.calculate_loss(batch)
+    assert model.loss_names == ("infonce",)
+    assert loss.item() == pytest.approx(sum(losses) / 4, abs=1e-6)
+    loss.backward()
+    assert all(p.grad.abs().sum() > 0 for p in model.parameters())
+    scores = model.eval().full_sort_predict(batch).view(4, -1)
+    torch.testing.assert_close(scores[range(4), batch["item_id"]], model.predict(batch))
+    score = scores[2, dataset.token2id("item_id", "b")].item()
+    assert score == pytest.approx(dot(expected["u3"], expected["b"]), abs=1e-6)
+
+
+def test_without_layers_what_has_no_text_is_zero(build):
+    model, config = build(n_layers=0)
+    dataset, output = create_dataset(config), model()
+    lengths = [output.users.norm(dim=1), output.items.norm(dim=1)]
+    for field, name, side in (("user_id", "u4", 0), ("item_id", "d", 1)):
+        row = dataset.token2id(field, name)
+        expected = torch.ones_like(lengths[side]).index_fill(0, torch.tensor([0, row]), 0)
+        torch.testing.assert_close(lengths[side], expected)
+
+
+def test_further_negatives_are_items_that_the_user_does_not_know(build):
+    model, config = build(n_negatives=200)
+    dataset = create_dataset(config)
+    users = torch.tensor(dataset.token2id("user_id", ["u1", "u2", "u3", "u4"]))
+    drawn = model._draw(users)
+    assert drawn.shape == (4, 199)
+    for user, items in zip(["u1", "u2", "u3", "u4"], drawn, strict=True):
+        known = {item for who, item in PAIRS if who == user}
+        found = set(map(str, dataset.id2token("item_id", items.numpy())))
+        assert found == set("abcd") - known
+
+
+def test_only_the_projection_is_trained_and_saved(build):
+    model, _ = build()
+    assert all(name.startswith("projection.") for name in model.state_dict())
+
+
+def test_it_trains_by_the_script_without_a_backbone(run):
+    result = run("AlphaRec", epochs=3, n_negatives=8)
+    assert result["test_result"]["ndcg@10"] > 0.05
+    assert run("AlphaRec", epochs=3, n_negatives=8)["test_result"] == result["test_result"]
+
+
+def test_a_backbone_is_refused():
+    with pytest.raises(ConfigError, match="'AlphaRec' has no backbone; leave key 'backbone' out"):
+        Config("AlphaRec", config_dict={"backbone": "MF"})
+
+
+def test_every_key_has_a_default_and_a_comment():
+    part = parts("standalone")["AlphaRec"]
+    lines = [line for line in part.properties().read_text().splitlines() if ":" in line[:30]]
+    declared = {line.partition(":")[0] for line in lines if "#" in line and line[0] != "#"}
+    assert set(part.load().keys) <= declared
