@@ -10,7 +10,7 @@ import numpy as np
 
 from recbole_darec.recommend.history import history_matrix
 
-_MAX_POSITIVES = 20_000
+_MAX_POSITIVES = 8_000
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class HeldOutPairs:
 
     @classmethod
     def of_test(cls, loaders: Sequence[Any], seed: int = 0) -> HeldOutPairs:
-        """Test interactions (at most 20,000), each with one item that the user never had."""
+        """Test interactions (at most 8,000), each with one item that the user never had."""
         test = loaders[2]._dataset
         generator = np.random.default_rng(seed)
         users = test.inter_feat[test.uid_field].numpy()

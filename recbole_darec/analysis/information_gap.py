@@ -38,8 +38,8 @@ class InformationGap:
     @property
     def verdict(self) -> str:
         """Whether alignment is likely to help, in words (bounds: two standard errors)."""
-        gap = f"The information gap is {self.gap:.3f} +- {self.gap_error:.3f} nats"
-        gain = f"{self.gain:.3f} +- {self.gain_error:.3f} nats"
+        gap = f"The information gap is {self.gap:.3f} ± {self.gap_error:.3f} nats"
+        gain = f"{self.gain:.3f} ± {self.gain_error:.3f} nats"
         if self.gap > 2 * self.gap_error:
             gap += ": making both sides equal would lose at least that much (Theorem 1)"
         else:

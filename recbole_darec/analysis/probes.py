@@ -12,17 +12,18 @@ from sklearn.preprocessing import StandardScaler
 from recbole_darec.analysis.checks import matrix
 
 _FOLDS = 5
-_PENALTIES = np.logspace(-1, 4, 6)
+_PENALTIES = (1.0, 100.0, 10000.0)
 
 
 def number_probe(rows: np.ndarray, target: np.ndarray, seed: int = 0) -> float:
-    """Share of a number's variance that a linear probe tells from unseen rows (R^2, at most 1).
+    """Share of the variance of numbers that a linear probe tells from unseen rows (R^2, at most 1).
 
-    0: no better than the mean. E.g. the logarithm of the items' popularity.
+    0: no better than the mean. E.g. the logarithm of the items' popularity. Of several columns,
+    the share of their total variance.
 
     Args:
         rows: ``(n, d)``.
-        target: ``(n,)``.
+        target: ``(n,)`` or ``(n, m)``.
         seed: of the folds.
 
     Raises:
@@ -32,7 +33,8 @@ def number_probe(rows: np.ndarray, target: np.ndarray, seed: int = 0) -> float:
     if np.ptp(target) == 0:
         raise ValueError("the probe's target is constant")
     folds = KFold(_FOLDS, shuffle=True, random_state=seed)
-    return float(r2_score(target, cross_val_predict(_probe(), rows, target, cv=folds)))
+    predicted = cross_val_predict(_probe(), rows, target, cv=folds)
+    return float(r2_score(target, predicted, multioutput="variance_weighted"))
 
 
 def label_probe(rows: np.ndarray, labels: np.ndarray, least: int = 20, seed: int = 0) -> float:

@@ -1,0 +1,62 @@
+"""What an analysis of a run has found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from recbole_darec.analysis.preference import PreferenceCenters
+from recbole_darec.analysis.representations import Representations
+from recbole_darec.load import Run
+
+if TYPE_CHECKING:
+    from recbole_darec.analysis.report_files import ReportFiles
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Measures of one run.
+
+    Attributes:
+        run: the run.
+        before: representations before training.
+        after: representations of the trained model.
+        tables: every measure, by name of the table.
+        findings: what the tables say, in sentences.
+        centers: the preference centres, None without shared parts.
+        titles: title of each item by internal id.
+    """
+
+    run: Run
+    before: Representations
+    after: Representations
+    tables: dict[str, pd.DataFrame]
+    findings: tuple[str, ...]
+    centers: PreferenceCenters | None
+    titles: np.ndarray = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """Model, backbone and dataset."""
+        metrics = self.run.metrics
+        backbone = f" on {metrics['backbone']}" if metrics.get("backbone") else ""
+        return f"{metrics['model']}{backbone}, {metrics['dataset']}"
+
+    def report(self, folder: str | Path, other: Analysis | None = None) -> ReportFiles:
+        """Write the HTML report, and every number as json and csv, into a folder.
+
+        Args:
+            folder: made if need be.
+            other: a second run to show beside this one.
+        """
+        from recbole_darec.analysis.report import write_report
+
+        return write_report(folder, self, other)
+
+    def __repr__(self) -> str:
+        findings = "\n".join(f"  - {finding}" for finding in self.findings)
+        return f"<Analysis of {self.name}; tables: {', '.join(self.tables)}>\n{findings}"

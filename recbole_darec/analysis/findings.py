@@ -1,0 +1,58 @@
+"""Tables in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import pandas as pd
+
+from recbole_darec.analysis.preference import PreferenceCenters
+
+
+def findings(
+    tables: Mapping[str, pd.DataFrame], centers: PreferenceCenters | None
+) -> Iterator[str]:
+    """What the tables of an analysis say, in sentences."""
+    yield from _collapse(tables["shape"])
+    if "structure" in tables:
+        before, after = tables["structure"]["correlation"]
+        yield (
+            f"The two sides' similarity matrices of shared parts correlate at {after:.2f} after "
+            f"training ({before:.2f} before)."
+        )
+        yield from _disentanglement(tables["pairs"])
+    if centers is not None:
+        chance = float(
+            (centers.sizes / centers.sizes.sum(axis=1, keepdims=True)).prod(axis=0).sum()
+        )
+        yield (
+            f"{centers.agreement:.0%} of users and items lie in matched preference centres on both "
+            f"sides ({chance:.0%} would by chance)."
+        )
+    if "information_gap" in tables:
+        yield tables["information_gap"]["verdict"][0]
+
+
+def _collapse(shape: pd.DataFrame) -> Iterator[str]:
+    bad = shape[~shape["verdict"].str.startswith("no collapse")]
+    for row in bad.to_dict(orient="records"):
+        yield f"{row['block']} of {row['kind']} has {row['verdict']}."
+    if bad.empty:
+        yield "No block has collapsed."
+
+
+def _disentanglement(pairs: pd.DataFrame) -> Iterator[str]:
+    items = pairs[pairs["kind"] == "items"].set_index(["first", "second"])
+    for side, word in (("C", "collaborative"), ("L", "semantic")):
+        row = items.loc[(f"{side} specific", f"{side} shared")]
+        related = "are dependent" if row["hsic_p"] <= 0.05 else "show no dependence"
+        yield (
+            f"Specific and shared {word} parts of items {related} (HSIC p = {row['hsic_p']:.3f}; "
+            f"{row['mutual_information']:.2f} nats between leading components)."
+        )
+    shared, specific = (items.loc[(f"C {part}", f"L {part}")] for part in ("shared", "specific"))
+    yield (
+        f"Across sides, items' shared parts have CKA {shared['cka']:.2f} and "
+        f"{shared['mutual_information']:.2f} nats in common, specific parts "
+        f"{specific['cka']:.2f} and {specific['mutual_information']:.2f}."
+    )

@@ -1,0 +1,261 @@
+"""All measures of a run."""
+
+from __future__ import annotations
+
+import os
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from recbole_darec.analysis.analysis import Analysis
+from recbole_darec.analysis.findings import findings
+from recbole_darec.analysis.geometry import geometry, pair_distance
+from recbole_darec.analysis.groups import ITEM_GROUPS, contributions, item_groups
+from recbole_darec.analysis.held_out_pairs import HeldOutPairs
+from recbole_darec.analysis.independence import hsic_test
+from recbole_darec.analysis.information import information, interaction_features, reduced
+from recbole_darec.analysis.information_gap import InformationGap
+from recbole_darec.analysis.labels import item_labels
+from recbole_darec.analysis.mutual_information import knn_mutual_information
+from recbole_darec.analysis.preference import (
+    PreferenceCenters,
+    nearest_items,
+    preference_centers,
+)
+from recbole_darec.analysis.probes import label_probe, modality_probe, number_probe
+from recbole_darec.analysis.representations import Representations, representations
+from recbole_darec.analysis.similarity import cross_correlation, linear_cka
+from recbole_darec.load import Run, load
+from recbole_darec.recommend.history import history_matrix
+from recbole_darec.recommend.titles import item_titles
+from recbole_darec.user_values import FILE_NAME, UserValues
+
+CKA_ROWS, KERNEL_ROWS = 4000, 400
+_CENTERS, _TITLES = 8, 5
+BOTH = "interactions + text"
+
+
+def analyze(run: Run | str | os.PathLike[str], seed: int = 0, **moved: Any) -> Analysis:
+    """Measure what the alignment of a run has learnt; on a CPU, in seconds to minutes.
+
+    Args:
+        run: a loaded run, or the path of its folder.
+        seed: of samples of rows, folds, permutations and k-means.
+        moved: as for ``load``, where ``run`` is a path.
+
+    Raises:
+        ConfigError: if the run cannot be loaded, or its model has no user and item vectors.
+    """
+    run = run if isinstance(run, Run) else load(run, **moved)
+    after, before = representations(run.model), representations(run.untrained_model())
+    titles = item_titles(run.config)
+    named = np.array([titles.get(i) or i for i in run.item_ids], dtype=object)
+    popularity = np.asarray(history_matrix(run.loaders[:1]).sum(axis=0)).ravel()
+    tables = {
+        "results": _results(run),
+        "shape": _shape(after),
+        "pairs": _pairs(after, seed),
+        "interaction": _interaction(run, after, seed),
+        "probes": _probes(run, after, popularity, seed),
+        "information": _information(run, after, popularity, seed),
+        "losses": pd.DataFrame(run.metrics.get("train_losses") or []).rename_axis("epoch"),
+    }
+    tables["losses"] = tables["losses"].reset_index()
+    if "L raw" in after.names:
+        tables["modality"] = _modality(after, seed)
+    centers = None
+    if after.disentangled:
+        tables["information_gap"] = _gap(tables["information"])
+        tables["structure"] = _structure(before, after, seed)
+        count, matching = run.config["n_centers"], run.config["matching"]
+        centers = preference_centers(after, min(count, len(after.item_rows)), matching, seed)
+        tables["centers"] = _centers(centers, after, named)
+    elif "L raw" in after.names:
+        tables["information_gap"] = _gap(tables["information"])
+    if (run.folder.path / FILE_NAME).is_file():
+        tables["groups"] = _groups(run)
+    kept = {name: table for name, table in tables.items() if len(table)}
+    return Analysis(run, before, after, kept, tuple(findings(kept, centers)), centers, named)
+
+
+def sample(rows: np.ndarray, most: int, seed: int) -> np.ndarray:
+    """At most ``most`` of the rows, in order."""
+    if len(rows) <= most:
+        return rows
+    chosen: np.ndarray = np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
+    return chosen
+
+
+def _results(run: Run) -> pd.DataFrame:
+    test, valid = (run.metrics.get(k) or {} for k in ("test_result", "best_valid_result"))
+    names = list(test) or list(valid)
+    rows = {"metric": names, "validation": [valid.get(n) for n in names]}
+    return pd.DataFrame({**rows, "test": [test.get(n) for n in names]})
+
+
+def _kinds(blocks: Representations) -> list[tuple[str, dict[str, np.ndarray], np.ndarray]]:
+    return [
+        ("users", blocks.users, blocks.user_rows),
+        ("items", blocks.items, blocks.item_rows),
+    ]
+
+
+def _shape(blocks: Representations) -> pd.DataFrame:
+    rows = []
+    for kind, parts, present in _kinds(blocks):
+        for name, part in parts.items():
+            found = geometry(part[sample(present, CKA_ROWS, 0)])
+            rows.append({"kind": kind, "block": name, **vars(found), "verdict": found.verdict})
+    return pd.DataFrame(rows)
+
+
+def _pairs(blocks: Representations, seed: int) -> pd.DataFrame:
+    rows = []
+    for kind, parts, present in _kinds(blocks):
+        many, few = sample(present, CKA_ROWS, seed), sample(present, KERNEL_ROWS, seed)
+        for first, second in combinations(parts, 2):
+            test = hsic_test(parts[first][few], parts[second][few], seed=seed)
+            rows.append(
+                {
+                    "kind": kind,
+                    "first": first,
+                    "second": second,
+                    "cka": linear_cka(parts[first][many], parts[second][many]),
+                    "cross_correlation": cross_correlation(parts[first][many], parts[second][many]),
+                    "hsic": test.statistic,
+                    "hsic_p": test.p_value,
+                    "mutual_information": knn_mutual_information(
+                        parts[first][many], parts[second][many]
+                    ),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def _interaction(run: Run, blocks: Representations, seed: int) -> pd.DataFrame:
+    pairs = HeldOutPairs.of_test(run.loaders, seed)
+    known = np.isin(pairs.users, blocks.user_rows) & np.isin(pairs.items, blocks.item_rows)
+    rows = []
+    for name in blocks.names:
+        distances = {}
+        for label, column in ((1, "test_pairs"), (0, "other_pairs")):
+            chosen = known & (pairs.labels == label)
+            users, items = pairs.users[chosen], pairs.items[chosen]
+            distances[column] = pair_distance(blocks.users[name][users], blocks.items[name][items])
+        rows.append({"block": name, **distances})
+    return pd.DataFrame(rows)
+
+
+def _probes(run: Run, blocks: Representations, popularity: np.ndarray, seed: int) -> pd.DataFrame:
+    rows, present = [], sample(blocks.item_rows, CKA_ROWS, seed)
+    labels = item_labels(run.config, run.item_ids)
+    for name, items in blocks.items.items():
+        part = items[present]
+        raw = blocks.items[f"{name[0]} raw"][present]
+        row: dict[str, Any] = {"block": name}
+        row["popularity_r2"] = number_probe(part, np.log1p(popularity[present]), seed)
+        if labels is not None:
+            row[f"{labels.field}_auc"] = _label_auc(part, labels.matrix[present], seed)
+        row["raw_variance_told"] = 1.0 if name.endswith("raw") else number_probe(part, raw, seed)
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _label_auc(part: np.ndarray, labels: np.ndarray, seed: int) -> float:
+    try:
+        return label_probe(part, labels, seed=seed)
+    except ValueError:  # no label has enough items
+        return float("nan")
+
+
+def _modality(blocks: Representations, seed: int) -> pd.DataFrame:
+    rows = []
+    for first, second in combinations(blocks.names, 2):
+        for kind, parts, present in _kinds(blocks):
+            one, other = (parts[name][sample(present, CKA_ROWS, seed)] for name in (first, second))
+            if first[0] != second[0] and one.shape == other.shape:
+                auc = modality_probe(one, other, seed)
+                rows.append({"kind": kind, "first": first, "second": second, "auc": auc})
+    return pd.DataFrame(rows)
+
+
+def _information(
+    run: Run, blocks: Representations, popularity: np.ndarray, seed: int
+) -> pd.DataFrame:
+    interactions = interaction_features(run.loaders)
+    sources = {"interactions": [interactions]}
+    if "L raw" in blocks.names:
+        text = reduced(blocks.users["L raw"], blocks.items["L raw"])
+        sources |= {"text": [text], BOTH: [interactions, text]}
+    for name in blocks.names:
+        if name != "L raw":
+            sources[name] = [reduced(blocks.users[name], blocks.items[name])]
+    return information(sources, popularity, HeldOutPairs.of_test(run.loaders, seed), seed)
+
+
+def _gap(table: pd.DataFrame) -> pd.DataFrame:
+    gap = InformationGap.of(table, "interactions", "text", BOTH)
+    return pd.DataFrame([{**vars(gap), "verdict": gap.verdict}])
+
+
+def _structure(before: Representations, after: Representations, seed: int) -> pd.DataFrame:
+    rows = []
+    for when, blocks in (("before training", before), ("after training", after)):
+        chosen = sample(np.arange(len(blocks.joint("C shared"))), 1000, seed)
+        pair = similarity_matrices(blocks, chosen)
+        upper = np.triu_indices(len(chosen), 1)
+        values = [matrix[upper] for matrix in pair]
+        rows.append(
+            {
+                "when": when,
+                "correlation": float(np.corrcoef(values[0], values[1])[0, 1]),
+                "mean_squared_difference": float(np.mean((values[0] - values[1]) ** 2)),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def similarity_matrices(
+    blocks: Representations, chosen: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cosines of the shared parts of some rows of users above items, one matrix a side."""
+    from sklearn.metrics.pairwise import cosine_similarity
+
+    collaborative, semantic = (
+        cosine_similarity(blocks.joint(name)[chosen]) for name in ("C shared", "L shared")
+    )
+    return collaborative, semantic
+
+
+def _centers(
+    centers: PreferenceCenters, blocks: Representations, named: np.ndarray
+) -> pd.DataFrame:
+    columns: dict[str, Any] = {
+        "center": np.arange(1, len(centers.collaborative) + 1),
+        "cosine": np.diag(centers.similarity()),
+        "collaborative_size": centers.sizes[0],
+        "semantic_size": centers.sizes[1],
+    }
+    for side, rows, name in (
+        ("collaborative", centers.collaborative, "C shared"),
+        ("semantic", centers.semantic, "L shared"),
+    ):
+        nearest = nearest_items(rows, blocks.items[name], blocks.item_rows, _TITLES)
+        columns[f"{side}_titles"] = ["; ".join(map(str, named[row])) for row in nearest]
+    return pd.DataFrame(columns)
+
+
+def _groups(run: Run) -> pd.DataFrame:
+    values = UserValues.load(run.folder.path)
+    groups = item_groups(values.item_interactions)
+    parts = contributions(values, groups)
+    rows = []
+    for group in [name for name in ITEM_GROUPS if name in parts]:
+        members = groups[1:] == group
+        row: dict[str, Any] = {"group": group, "items": int(members.sum())}
+        row["test_share"] = float(values.item_tests[1:][members].sum() / values.item_tests.sum())
+        row |= dict(zip(map(str, values.metrics), parts[group].mean(axis=0), strict=True))
+        rows.append(row)
+    return pd.DataFrame(rows)

@@ -1,0 +1,268 @@
+"""An analysis of real runs: what it measures, writes and shows."""
+
+import argparse
+import csv
+import html as html_escape
+import json
+import re
+import shutil
+import subprocess
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from recbole_darec.analysis import command, figures
+from recbole_darec.analysis.representations import representations
+from recbole_darec.analysis.sections import SECTIONS
+from recbole_darec.analysis.study import analyze
+from recbole_darec.keys import ConfigError
+from recbole_darec.load import load
+
+
+@pytest.fixture(scope="module")
+def darec(finished):
+    return analyze(finished())
+
+
+@pytest.fixture(scope="module")
+def rlmrec(finished):
+    return analyze(finished("RLMRecCon"))
+
+
+def test_representations_are_those_of_the_model(finished):
+    run = load(finished())
+    blocks = representations(run.model)
+    model = run.model
+    with torch.no_grad():
+        output = model.backbone()
+        alignment = model.alignment
+        expected = {
+            "C raw": output.items,
+            "C specific": alignment.collaborative_specific(output.items),
+            "C shared": alignment.collaborative_shared(output.items),
+            "L specific": alignment.semantic_specific(alignment.items_side.table),
+            "L shared": alignment.semantic_shared(alignment.items_side.table),
+            "L raw": alignment.items_side.table,
+        }
+    assert set(blocks.names) == set(expected)
+    for name, rows in expected.items():
+        np.testing.assert_allclose(blocks.items[name], rows, atol=1e-6)
+    assert blocks.disentangled
+    assert blocks.joint("C raw").shape == (150, 16)
+    assert repr(blocks) == (
+        "<Representations C raw, C specific, C shared, L specific, L shared, L raw: "
+        "60 users, 90 items>"
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "names"),
+    [
+        ("RLMRecCon", ("C raw", "L raw", "L projected")),
+        ("BPR", ("C raw",)),
+        ("Backbone", ("C raw",)),
+    ],
+)
+def test_other_models_have_fewer_blocks(finished, model, names):
+    blocks = representations(load(finished(model)).model)
+    assert blocks.names == names
+    assert not blocks.disentangled
+
+
+def test_tables_of_a_disentangled_run(darec):
+    assert set(darec.tables) == {
+        "results", "shape", "pairs", "interaction", "probes", "information", "losses", "modality",
+        "information_gap", "structure", "centers", "groups",
+    }  # fmt: skip
+    assert len(darec.tables["pairs"]) == 2 * 15
+    assert darec.tables["pairs"]["hsic_p"].between(0, 1).all()
+    assert darec.tables["pairs"]["cka"].between(0, 1).all()
+    assert list(darec.tables["losses"].columns) == [
+        "epoch",
+        "bpr",
+        "reg",
+        "or",
+        "uni",
+        "glo",
+        "loc",
+    ]
+    centers = darec.tables["centers"]
+    assert centers["collaborative_size"].sum() == centers["semantic_size"].sum() == 150
+    groups = darec.tables["groups"]
+    results = darec.tables["results"].set_index("metric")["test"]
+    assert groups["ndcg@10"].sum() == pytest.approx(results["ndcg@10"], abs=1e-4)
+    assert groups["test_share"].sum() == pytest.approx(1)
+
+
+def test_a_plain_model_is_analysed_as_far_as_it_goes(finished):
+    analysis = analyze(finished("BPR"))
+    assert "pairs" not in analysis.tables
+    assert set(analysis.tables) >= {"results", "shape", "information", "losses"}
+    with pytest.raises(ConfigError, match="EASE does not score by inner products"):
+        analyze(finished("EASE"))
+
+
+def test_collapse_is_found_and_said(finished):
+    """A run whose shared encoder maps everything to one point."""
+    run = load(finished())
+    last = [m for m in run.model.alignment.collaborative_shared.modules() if hasattr(m, "weight")][
+        -1
+    ]
+    with torch.no_grad():
+        last.weight.mul_(1e-4)
+        last.bias.fill_(1.0)
+    analysis = analyze(run)
+    assert any(f.startswith("C shared of items has collapsed to a cone") for f in analysis.findings)
+
+
+def test_repr_holds_the_findings(darec):
+    assert repr(darec).startswith("<Analysis of DaRec on LightGCN, small; tables: results, ")
+    assert "information gap" in repr(darec)
+
+
+def test_same_seed_same_numbers(darec, finished):
+    again = analyze(finished())
+    for name, table in darec.tables.items():
+        pd.testing.assert_frame_equal(table, again.tables[name])
+
+
+@pytest.fixture(scope="module")
+def written(darec, tmp_path_factory):
+    return darec.report(tmp_path_factory.mktemp("report") / "deep")
+
+
+def test_every_number_is_in_json_and_csv(darec, written):
+    content = json.loads(written.json.read_text())["runs"][0]
+    assert content["findings"] == list(darec.findings)
+    assert {path.stem for path in written.tables} == set(darec.tables) == set(content["tables"])
+    for path in written.tables:
+        rows = list(csv.DictReader(path.open()))
+        assert len(rows) == len(content["tables"][path.stem]) == len(darec.tables[path.stem])
+    erank = darec.tables["shape"]["effective_rank"][0]
+    assert content["tables"]["shape"][0]["effective_rank"] == pytest.approx(erank)
+
+
+def test_page_has_every_section_figure_and_caption(written):
+    page = written.html.read_text()
+    for section in SECTIONS:
+        assert f'<section id="{section.key}">' in page
+        assert html_escape.escape(section.title, quote=False).replace("'", "&#39;") in page
+    drawn = [section for section in SECTIONS if section.draw]
+    assert page.count("<svg") == page.count("<figcaption>") == len(drawn)
+    assert all(section.caption for section in drawn)
+    ids = re.findall(r' id="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+
+
+def test_page_refers_to_nothing_outside(written):
+    page = written.html.read_text()
+    for target in re.findall(r'(?:src|href|action)\s*=\s*"([^"]*)"', page):
+        assert target.startswith(("#", "data:")), target
+    for target in re.findall(r"url\(([^)]*)\)", page):
+        assert target.startswith("#"), target
+    assert "<script" not in page
+    assert "@import" not in page
+
+
+def test_what_others_wrote_is_escaped(darec, tmp_path):
+    evil = "<script>alert(1)</script>"
+    centers = darec.tables["centers"].assign(semantic_titles=evil)
+    darec.tables["centers"], kept = centers, darec.tables["centers"]
+    try:
+        page = darec.report(tmp_path).html.read_text()
+    finally:
+        darec.tables["centers"] = kept
+    assert evil not in page
+    assert html_escape.escape(evil) in page
+
+
+def test_two_runs_stand_side_by_side(darec, rlmrec, tmp_path):
+    files = rlmrec.report(tmp_path, darec)
+    page = files.html.read_text()
+    assert "A: RLMRecCon on LightGCN" in page
+    assert "B: DaRec on LightGCN" in page
+    table = pd.read_csv(tmp_path / "tables" / "results.csv").set_index("metric")
+    assert list(table.columns) == ["validation A", "validation B", "test A", "test B"]
+    for mark, analysis in (("A", rlmrec), ("B", darec)):
+        results = analysis.tables["results"].set_index("metric")["test"]
+        assert table[f"test {mark}"].to_dict() == pytest.approx(results.to_dict())
+    assert len(json.loads(files.json.read_text())["runs"]) == 2
+    assert "centers" in {path.stem for path in files.tables}
+
+
+def test_a_folder_that_cannot_be_written(darec, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be written"):
+        darec.report(tmp_path / "file" / "x")
+
+
+def test_command_writes_into_the_run_folder(copied, capsys):
+    folder = copied("RLMRecCon")
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    assert command.main(parser.parse_args([str(folder)])) == 0
+    assert f"report: {folder / 'analysis' / 'report.html'}" in capsys.readouterr().out
+    assert load(folder).metrics["model"] == "RLMRecCon"
+
+
+def test_figures_are_valid_svg_in_the_colour_of_the_page(darec):
+    for section in SECTIONS:
+        figure = section.figure(darec)
+        if figure is not None:
+            text = figures.svg(figure)
+            ElementTree.fromstring(text)  # noqa: S314
+            assert "currentColor" in text
+            assert figures._INK not in text
+
+
+def test_loss_curves_show_the_numbers(darec):
+    figure = figures.losses(darec.tables["losses"])
+    lines = {axis.get_title(): axis.lines[0].get_ydata() for axis in figure.axes}
+    assert set(lines) == {"bpr", "reg", "or", "uni", "glo", "loc"}
+    for name, values in lines.items():
+        np.testing.assert_array_equal(values, darec.tables["losses"][name])
+
+
+BROWSER = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_page_in_a_browser(written, tmp_path, width):
+    """The page in a frame of that width: no console message, no sideways scrolling.
+
+    Its content security policy forbids every outside request; one would be a console message.
+    """
+    page = html_escape.escape(written.html.read_text(), quote=True)
+    probe = (
+        "const d = document.querySelector('iframe').contentDocument;"
+        "document.body.dataset.width = d.documentElement.scrollWidth;"
+        "document.body.dataset.sections = [...d.querySelectorAll('section')].map(s => s.id);"
+        "document.body.dataset.heights = [...d.querySelectorAll('svg')]"
+        ".map(s => Math.round(s.getBoundingClientRect().height));"
+    )
+    outer = tmp_path / "outer.html"
+    outer.write_text(
+        f'<body><iframe style="border:0" width="{width}" height="900" srcdoc="{page}" '
+        f'onload="{probe}"></iframe></body>'
+    )
+    done = subprocess.run(
+        [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
+         "--disable-background-networking", f"--user-data-dir={tmp_path / 'profile'}",
+         "--enable-logging=stderr", "--virtual-time-budget=5000", "--dump-dom", outer.as_uri()],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert "CONSOLE" not in done.stderr
+    found = dict(
+        re.findall(
+            r'data-(width|sections|heights)="([^"]*)"', done.stdout[-2000:] + done.stdout[:2000]
+        )
+    )
+    assert int(found["width"]) <= width
+    assert found["sections"].split(",") == [section.key for section in SECTIONS]
+    assert all(int(height) > 60 for height in found["heights"].split(","))
