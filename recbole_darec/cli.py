@@ -17,13 +17,14 @@ Any key of RecBole or of this package is set by --key=value, as in RecBole. Exam
   run_recbole_darec.py --model=BPR --dataset=ml-100k --config_files 'my.yaml other.yaml'
 
 Other commands, each with its own --help:
-  run_recbole_darec.py compare | recommend | export
+  run_recbole_darec.py compare | analyze | recommend | export
 """
 
 
 # Modules with DESCRIPTION, EXAMPLE, ``add_arguments(parser)`` and ``main(args) -> exit status``.
 _COMMANDS = {
     "compare": "recbole_darec.experiment.compare_command",
+    "analyze": "recbole_darec.analysis.command",
     "recommend": "recbole_darec.recommend.command",
     "export": "recbole_darec.recommend.export_command",
 }
