@@ -1,0 +1,1 @@
+"""A backbone and an alignment for recbole-darec."""
