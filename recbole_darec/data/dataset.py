@@ -7,6 +7,7 @@ from recbole.data.dataset import Dataset
 
 from recbole_darec.data.assemble import item_means, settle_missing
 from recbole_darec.data.side_embeddings import SideEmbeddings
+from recbole_darec.embedding.history import TrainingInteractions
 from recbole_darec.embedding.placebo import placebo
 from recbole_darec.embedding.source import SideRows, side_rows
 from recbole_darec.keys import ConfigError
@@ -53,7 +54,7 @@ class SideEmbeddingDataset(Dataset):  # type: ignore[misc]
     def _attach(self, training: Dataset) -> None:
         config = self.config
         generator = np.random.default_rng([int(config["seed"]), _PLACEBO_STREAM])
-        items = self._own_rows("item", self.iid_field, generator)
+        items = self._own_rows("item", self.iid_field, generator, training)
         if items is None:
             raise ConfigError(
                 f"dataset '{config['dataset']}' has no text and no embeddings of its items: set "
@@ -71,11 +72,11 @@ class SideEmbeddingDataset(Dataset):  # type: ignore[misc]
             self._preloaded_weight[field] = side.table.numpy()
 
     def _own_rows(
-        self, side: str, field: str, generator: np.random.Generator
+        self, side: str, field: str, generator: np.random.Generator, training: Dataset
     ) -> tuple[np.ndarray, np.ndarray] | None:
         """Table ``(n, d_L)`` and mask ``(n,)`` of the vectors that a side has itself."""
         ids = [str(token) for token in self.field2id_token[field][1:]]
-        rows: SideRows | None = side_rows(self.config, side, ids)
+        rows: SideRows | None = side_rows(self.config, side, ids, TrainingInteractions.of(training))
         if rows is None:
             return None
         present = np.concatenate([[False], rows.present])
@@ -89,7 +90,7 @@ class SideEmbeddingDataset(Dataset):  # type: ignore[misc]
         items: tuple[np.ndarray, np.ndarray],
         generator: np.random.Generator,
     ) -> tuple[np.ndarray, np.ndarray]:
-        own = self._own_rows("user", self.uid_field, generator)
+        own = self._own_rows("user", self.uid_field, generator, training)
         if own is not None and own[0].shape[1] != items[0].shape[1]:
             raise ConfigError(
                 f"users' embeddings have {own[0].shape[1]} dimensions, items' "

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from recbole_darec.embedding.encode import encode_source, stored_vectors
+from recbole_darec.embedding.history import TrainingInteractions, check_history, history_source
 from recbole_darec.embedding.precomputed import check_embedding_file, load_embeddings
 from recbole_darec.embedding.table import first_rows
 from recbole_darec.embedding.text import (
@@ -42,9 +43,11 @@ def side_source(config: Mapping[str, Any], side: str) -> str | None:
     """The key that gives the vectors of ``side`` (``item`` or ``user``), or None.
 
     Raises:
-        ConfigError: if both an embedding file and a text file are named.
+        ConfigError: if two keys are set that exclude each other.
     """
-    named = [k for k in (f"{side}_embedding_file", f"{side}_text_file") if config[k] is not None]
+    keys = [f"{side}_embedding_file", f"{side}_text_file"]
+    keys += ["user_history_template", "user_template"] if side == "user" else []
+    named = [key for key in keys if config[key] is not None]
     if len(named) > 1:
         raise ConfigError(f"keys '{named[0]}' and '{named[1]}' are both set; keep one of them")
     if named:
@@ -52,8 +55,19 @@ def side_source(config: Mapping[str, Any], side: str) -> str | None:
     return f"{side}_template" if config[f"{side}_template"] is not None else None
 
 
-def side_rows(config: Mapping[str, Any], side: str, ids: Sequence[str]) -> SideRows | None:
+def side_rows(
+    config: Mapping[str, Any],
+    side: str,
+    ids: Sequence[str],
+    interactions: TrainingInteractions | None = None,
+) -> SideRows | None:
     """Vectors of the items or users with these external ids; None without any source.
+
+    Args:
+        config: the configuration.
+        side: ``item`` or ``user``.
+        ids: external ids of the rows.
+        interactions: of the training part, for texts of users from their history.
 
     Raises:
         ConfigError: if the source is missing, malformed or knows none of the ids.
@@ -68,7 +82,7 @@ def side_rows(config: Mapping[str, Any], side: str, ids: Sequence[str]) -> SideR
         _check_common(config, key, present, ids, known)
         return SideRows(present, matrix[[row_of[i] for i in ids if i in row_of]])
     row_of = {identity: row for row, identity in enumerate(ids)}
-    found, store = encode_source(config, text_source(config, side, key), row_of)
+    found, store = encode_source(config, text_source(config, side, key, interactions), row_of)
     rows = np.array([row_of[i] for i in found.ids if i in row_of], dtype=np.int64)
     present = np.zeros(len(ids), dtype=bool)
     present[rows] = True
@@ -77,13 +91,38 @@ def side_rows(config: Mapping[str, Any], side: str, ids: Sequence[str]) -> SideR
     return SideRows(present, stored_vectors(store, keys))
 
 
-def text_source(config: Mapping[str, Any], side: str, key: str) -> TextSource:
+def text_source(
+    config: Mapping[str, Any],
+    side: str,
+    key: str,
+    interactions: TrainingInteractions | None = None,
+) -> TextSource:
     """The texts that a key names.
 
     Raises:
         ConfigError: if they cannot be read.
     """
+    if key == "user_history_template":
+        assert interactions is not None, "the history of users needs the training part"
+        return history_source(config, interactions, history_item_source(config).as_dict())
     return template_source(config, side) if key.endswith("template") else file_source(config, side)
+
+
+def history_item_source(config: Mapping[str, Any]) -> TextSource:
+    """What stands for each item in the history of a user.
+
+    Raises:
+        ConfigError: if there is nothing, or it cannot be read.
+    """
+    if config["user_history_item"] is not None:
+        return template_source(config, "item", "user_history_item")
+    key = side_source(config, "item")
+    if key is None or key.endswith("embedding_file"):
+        raise ConfigError(
+            "key 'user_history_template' needs texts of the items: set 'user_history_item', a "
+            "template over the fields of the items, such as '{title}'"
+        )
+    return text_source(config, "item", key)
 
 
 def _check_common(
@@ -110,6 +149,11 @@ def check_source(config: Mapping[str, Any], side: str, key: str) -> None:
     Raises:
         ConfigError: if not.
     """
+    if key == "user_history_template":
+        check_history(config)
+        if Path(config["data_path"]).is_dir():
+            history_item_source(config)
+        return
     path = Path(config[key]).expanduser()
     if key.endswith("embedding_file"):
         check_embedding_file(path, key)

@@ -10,6 +10,7 @@ import difflib
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import lru_cache
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -50,8 +51,16 @@ def read_atomic(config: Mapping[str, Any], side: str, fields: Sequence[str]) -> 
     return pd.concat(atomic_pieces(config, side, fields), ignore_index=True)
 
 
-def check_atomic(config: Mapping[str, Any], side: str, fields: Sequence[str]) -> dict[str, str]:
+def check_atomic(
+    config: Mapping[str, Any], side: str, fields: Sequence[str], key: str | None = None
+) -> dict[str, str]:
     """Read the header of an atomic file.
+
+    Args:
+        config: the configuration.
+        side: ``item`` or ``user``.
+        fields: names of the columns, without their types.
+        key: the key that asks for them, for messages; default ``<side>_template``.
 
     Returns:
         Each of the fields with its column's name, which includes the type.
@@ -59,10 +68,10 @@ def check_atomic(config: Mapping[str, Any], side: str, fields: Sequence[str]) ->
     Raises:
         ConfigError: if the file is missing or unreadable, or lacks one of the fields.
     """
-    path = atomic_file(config, side)
+    path, key = atomic_file(config, side), key or f"{side}_template"
     if not path.is_file():
         raise ConfigError(
-            f"key '{side}_template' needs the file {path}, which does not exist; provide it, or "
+            f"key '{key}' needs the file {path}, which does not exist; provide it, or "
             f"set {side}_text_file or {side}_embedding_file"
         )
     try:
@@ -75,7 +84,7 @@ def check_atomic(config: Mapping[str, Any], side: str, fields: Sequence[str]) ->
         if field not in columns:
             raise ConfigError(
                 f"{side} field '{field}' is not in {path} (nearest: {nearest(field, columns)}); "
-                f"correct '{side}_template' or '{'ITEM' if side == 'item' else 'USER'}_ID_FIELD'"
+                f"correct '{key}' or '{'ITEM' if side == 'item' else 'USER'}_ID_FIELD'"
             )
     return {field: columns[field] for field in fields}
 
@@ -137,15 +146,25 @@ def fill_template(template: str, row: Mapping[str, str]) -> str:
         >>> fill_template("{title}[ ({year})]", {"title": "Heat", "year": ""})
         'Heat'
     """
-    if not any(row[field].strip() for field in _FIELD.findall(template)):
+    parts = _parts(template)
+    if not any(row[field].strip() for _, part in parts for field in part[1::2]):
         return ""
+    kept = [
+        part
+        for optional, part in parts
+        if not optional or all(row[field].strip() for field in part[1::2])
+    ]
+    return "".join(
+        row[word] if at % 2 else word for part in kept for at, word in enumerate(part)
+    ).strip()
 
-    def part(match: re.Match[str]) -> str:
-        inner = match[1]
-        return inner if all(row[field].strip() for field in _FIELD.findall(inner)) else ""
 
-    filled = _FIELD.sub(lambda match: row[match[1]], _OPTIONAL_PART.sub(part, template))
-    return filled.strip()
+@lru_cache(maxsize=64)
+def _parts(template: str) -> list[tuple[bool, list[str]]]:
+    """Whether each part is in brackets, and its words: literal and field in turn."""
+    return [
+        (at % 2 == 1, _FIELD.split(part)) for at, part in enumerate(_OPTIONAL_PART.split(template))
+    ]
 
 
 def template_source(config: Mapping[str, Any], side: str, key: str | None = None) -> TextSource:
@@ -163,7 +182,7 @@ def template_source(config: Mapping[str, Any], side: str, key: str | None = None
     template: str = config[key]
     identifier = id_field(config, side)
     fields = list(dict.fromkeys([identifier, *template_fields(template)]))
-    check_atomic(config, side, fields)
+    check_atomic(config, side, fields, key)
 
     def read(report: bool) -> Iterator[Batch]:
         seen: set[str] = set()
