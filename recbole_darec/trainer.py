@@ -15,6 +15,7 @@ from recbole.utils import get_trainer, set_color
 from torch.optim import Optimizer
 
 from recbole_darec import checkpoint
+from recbole_darec.collector import TopKCollector
 from recbole_darec.config import Config
 from recbole_darec.keys import ConfigError
 from recbole_darec.run_folder import RunFolder
@@ -40,6 +41,7 @@ class RunTrainer(Trainer):  # type: ignore[misc]
     def __init__(self, config: Config, model: torch.nn.Module, folder: RunFolder) -> None:
         super().__init__(config, model)
         self.folder = folder
+        self.eval_collector = TopKCollector(config)
         self.saved_model_file = str(folder.best)
         # RecBole counts user-item pairs here, for models that cannot score all items at once.
         self.test_batch_size = max(int(config["eval_batch_size"]), 2**16)
@@ -47,6 +49,14 @@ class RunTrainer(Trainer):  # type: ignore[misc]
         self.eval_seconds: list[float] = []
         self.train_losses: list[dict[str, float]] = []
         self.best_epoch: int | None = None
+
+    def _build_optimizer(self, **kwargs: Any) -> Optimizer:
+        """RecBole's optimizer; for models of this package in one pass over each parameter."""
+        optimizer: Optimizer = super()._build_optimizer(**kwargs)
+        for group in optimizer.param_groups:
+            if self.config.is_ours and "fused" in group:
+                group["fused"] = True
+        return optimizer
 
     def fit(
         self,

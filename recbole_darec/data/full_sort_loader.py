@@ -13,15 +13,16 @@ from torch import Tensor
 
 from recbole_darec.data.user_items import UserItems
 
-MAX_SCORES = 2**27
+# What an allocator hands out again without asking the system for pages, and what fills a GPU.
+MAX_SCORES_ON_CPU, MAX_SCORES_ON_GPU = 2**21, 2**27
 
 
 class UserBatchLoader(FullSortEvalDataLoader):  # type: ignore[misc]
     """RecBole's full-sort loader with ``eval_batch_size`` counted in users.
 
     RecBole counts user-item pairs, so that its default of 4096 is one or two users a batch. The
-    metrics do not depend on it. A batch never has more than ``MAX_SCORES`` scores. Positive items
-    and those to be masked are kept as sorted arrays, not as one tensor a user.
+    metrics do not depend on it. A batch has at most ``MAX_SCORES_ON_CPU`` or ``MAX_SCORES_ON_GPU``
+    scores. Positive items and those to be masked are sorted arrays, not one tensor a user.
 
     Attributes:
         uid_list: users that have a positive item, ``(n_users,)``, ascending.
@@ -41,7 +42,9 @@ class UserBatchLoader(FullSortEvalDataLoader):  # type: ignore[misc]
 
     def _init_batch_size_and_step(self) -> None:
         n_items = self._dataset.item_num
-        users = max(min(self.config["eval_batch_size"], MAX_SCORES // n_items), 1)
+        on_cpu = torch.device(self.config["device"]).type == "cpu"
+        most = (MAX_SCORES_ON_CPU if on_cpu else MAX_SCORES_ON_GPU) // n_items
+        users = max(min(self.config["eval_batch_size"], most), 1)
         self.step = users
         self.set_batch_size(users * n_items)
 

@@ -44,8 +44,12 @@ class TrainLoader(TrainDataLoader):  # type: ignore[misc]
         return batches
 
     def __iter__(self) -> Iterator[Any]:
+        # PyTorch's loader draws a seed for its workers before an epoch and an order that it does
+        # not use after it; doing the same keeps every epoch equal to RecBole's.
+        torch.empty((), dtype=torch.int64).random_(generator=self.generator)
         for rows in torch.split(self._order(), self.step):
             yield self.collate_fn(rows.numpy())
+        self._order()
 
     def collate_fn(self, index: NDArray[Any]) -> Any:
         """The batch of some training interactions, by their places ``(n,)``."""
@@ -63,9 +67,6 @@ class TrainLoader(TrainDataLoader):  # type: ignore[misc]
         )
 
     def _order(self) -> Tensor:
-        # PyTorch's loader draws a seed for its workers before each order; doing the same keeps
-        # the orders equal to RecBole's.
-        torch.empty((), dtype=torch.int64).random_(generator=self.generator)
         count = len(self._users)
         if not self.shuffle:
             return torch.arange(count)

@@ -1,0 +1,250 @@
+"""Training epochs, evaluation and start of our models and of RecBole's, side by side.
+
+    python benchmarks/epoch_speed.py --data_path DIR --dataset amazon-book-rlmrec --dim 32
+
+For each backbone: RecBole's own model in RecBole's own trainer and loaders, our bare backbone, and
+DaRec on it with its default settings. All run in this process, in turns, after a warm-up epoch;
+medians and ratios to RecBole's model are printed as a Markdown table. ``DIR/DATASET`` holds
+RecBole's atomic files with a split (``DATASET.train.inter``, ``.valid.inter``, ``.test.inter``).
+DaRec aligns with random vectors: its cost does not depend on their values. At the end RecBole's
+weights are put into our model: both evaluations then have to report the same metrics.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterable
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from recbole_darec import compat
+
+compat.install()
+
+from recbole.config import Config as RecBoleConfig  # noqa: E402
+from recbole.data import create_dataset as recbole_dataset  # noqa: E402
+from recbole.data import data_preparation  # noqa: E402
+from recbole.utils import get_model, get_trainer, init_seed  # noqa: E402
+
+from recbole_darec.config import Config  # noqa: E402
+from recbole_darec.data.preparation import create_dataset, prepare_data  # noqa: E402
+from recbole_darec.quick_start import build_model  # noqa: E402
+from recbole_darec.run_folder import RunFolder  # noqa: E402
+from recbole_darec.trainer import make_trainer  # noqa: E402
+
+COLUMNS = ("epoch", "loader", "evaluation", "start")
+
+
+class Contender:
+    """One model with its loaders and trainer, and the seconds that it took.
+
+    Attributes:
+        name: heads its row of the table.
+        seconds: by column, what was measured.
+    """
+
+    def __init__(self, name: str, loaders: Any, build: Callable[[], Any]) -> None:
+        self.name = name
+        self.train, self.valid, self.test = loaders
+        self.seconds: dict[str, list[float]] = {column: [] for column in COLUMNS}
+        self.model, self.trainer = self._timed("start", build)
+
+    def round(self, epoch: int, batches: int | None) -> None:
+        """An epoch (or its first ``batches``), its batches alone, and an evaluation."""
+        part: Any = First(self.train, batches) if batches else self.train
+        self._timed("epoch", lambda: self.trainer._train_epoch(part, epoch))
+        self._timed("loader", lambda: sum(1 for _ in part))
+        self._timed("evaluation", lambda: self.trainer._valid_epoch(self.test))
+
+    def metrics(self) -> dict[str, float]:
+        """Test metrics of the weights as they stand."""
+        return dict(self.trainer.evaluate(self.test, load_best_model=False))
+
+    def median(self, column: str) -> float:
+        """Median over the rounds after the first; the start is measured once."""
+        values = self.seconds[column]
+        return statistics.median(values[1:] or values)
+
+    def _timed(self, column: str, work: Callable[[], Any]) -> Any:
+        synchronise()
+        started = time.perf_counter()
+        result = work()
+        synchronise()
+        self.seconds[column].append(time.perf_counter() - started)
+        return result
+
+
+class First:
+    """The first batches of a loader."""
+
+    def __init__(self, loader: Iterable[Any], count: int) -> None:
+        self.loader, self.count = loader, count
+
+    def __iter__(self) -> Any:
+        return islice(iter(self.loader), self.count)
+
+
+def synchronise() -> None:
+    """Wait for a GPU, if there is one."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def recboles(name: str, args: argparse.Namespace, settings: dict[str, Any]) -> Contender:
+    """RecBole's model in RecBole's loaders and trainer."""
+    config = RecBoleConfig(name, args.dataset, config_dict=settings)
+    init_seed(config["seed"], reproducibility=True)
+    loaders = data_preparation(config, recbole_dataset(config))
+
+    def build() -> Any:
+        model = get_model(name)(config, loaders[0]._dataset).to(config["device"])
+        return model, get_trainer(config["MODEL_TYPE"], name)(config, model)
+
+    return Contender(f"RecBole's {name}", loaders, build)
+
+
+def ours(
+    model: str, backbone: str, args: argparse.Namespace, settings: dict[str, Any]
+) -> Contender:
+    """One of our models on a backbone."""
+    config = Config(model, args.dataset, config_dict={**settings, "backbone": backbone})
+    init_seed(config["seed"], reproducibility=True)
+    loaders = prepare_data(config, create_dataset(config))
+
+    def build() -> Any:
+        built = build_model(config, loaders[0]._dataset)
+        return built, make_trainer(config, built, RunFolder.create(config))
+
+    return Contender(f"{model}({backbone})", loaders, build)
+
+
+def write_vectors(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Random item embeddings of the dataset's items, and the key that names their file."""
+    stem = Path(args.data_path) / args.dataset / args.dataset
+    columns = [
+        pd.read_csv(f"{stem}.{part}.inter", sep="\t", dtype=str).filter(regex="^item_id").iloc[:, 0]
+        for part in ("train", "valid", "test")
+    ]
+    ids = pd.concat(columns).unique()
+    vectors = np.random.default_rng(0).normal(size=(len(ids), args.width)).astype(np.float32)
+    np.save(folder / "items.npy", vectors)
+    (folder / "items.ids.txt").write_text("\n".join(ids))
+    return {"item_embedding_file": str(folder / "items.npy")}
+
+
+def settings_of(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """What all contenders share."""
+    return {
+        "data_path": args.data_path,
+        "checkpoint_dir": str(folder / "saved"),
+        "benchmark_filename": ["train", "valid", "test"],
+        "load_col": {"inter": ["user_id", "item_id"]},
+        "val_interval": None,
+        "embedding_size": args.dim,
+        "n_layers": args.layers,
+        "train_batch_size": args.batch,
+        "topk": [5, 10, 20],
+        "enable_amp": args.amp,
+        "gpu_id": "0" if args.device == "cuda" else "",
+        "use_gpu": args.device == "cuda",
+        "state": "ERROR",
+        "show_progress": False,
+    }
+
+
+def contenders(backbone: str, args: argparse.Namespace, folder: Path) -> list[Contender]:
+    """RecBole's model first: the others are measured against it."""
+    settings = settings_of(args, folder)
+    vectors = write_vectors(args, folder)
+    return [
+        recboles(backbone, args, settings),
+        ours("Backbone", backbone, args, settings),
+        ours("DaRec", backbone, args, settings | vectors),
+    ]
+
+
+def rows_of(entered: list[Contender]) -> list[str]:
+    """Markdown rows: seconds and, where RecBole's is the base, how many times faster."""
+    base = entered[0]
+    rows = []
+    for contender in entered:
+        cells = []
+        for column in COLUMNS:
+            seconds, theirs = contender.median(column), base.median(column)
+            cells.append(f"{seconds:.3g} s ({theirs / seconds:.1f})")
+        rows.append(f"| {contender.name} | {' | '.join(cells)} |")
+    return rows
+
+
+def same_metrics(theirs: Contender, bare: Contender) -> str:
+    """Whether our evaluation of RecBole's weights reports RecBole's metrics."""
+    tables = [theirs.model.user_embedding.weight, theirs.model.item_embedding.weight]
+    with torch.no_grad():
+        bare.model.backbone.embedding.copy_(torch.cat(tables))
+    expected, found = theirs.metrics(), bare.metrics()
+    if expected == found:
+        return f"metrics of RecBole's weights are the same in both evaluations: {found}"
+    return f"METRICS DIFFER: RecBole {expected}, ours {found}"
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data_path", required=True)
+    parser.add_argument("--dataset", default="amazon-book-rlmrec")
+    parser.add_argument("--backbones", nargs="+", default=["LightGCN"], help="LightGCN, SGL")
+    parser.add_argument("--dim", type=int, default=64)
+    parser.add_argument("--layers", type=int, default=3)
+    parser.add_argument("--batch", type=int, default=4096)
+    parser.add_argument("--width", type=int, default=384, help="of the semantic embeddings")
+    parser.add_argument("--epochs", type=int, default=5, help="measured after one to warm up")
+    parser.add_argument("--batches", type=int, help="of an epoch; all by default")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--amp", action="store_true", help="mixed precision")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure and print."""
+    args = arguments()
+    sys.argv = sys.argv[:1]
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(args.threads)
+    what = f"first {args.batches} batches" if args.batches else "whole epochs"
+    print(
+        f"{args.dataset}, dim {args.dim}, {args.layers} layers, batch {args.batch}, {what}, "
+        f"median of {args.epochs}; {args.device}, {args.threads} threads of {os.cpu_count()} "
+        f"cores, load {os.getloadavg()[0]:.1f}, torch {torch.__version__}\n"
+    )
+    print(f"| model | {' | '.join(COLUMNS)} |\n|---|{'---:|' * len(COLUMNS)}", flush=True)
+    notes = []
+    for backbone in args.backbones:
+        with tempfile.TemporaryDirectory() as folder:
+            entered = contenders(backbone, args, Path(folder))
+            gc.collect()
+            for epoch in range(args.epochs + 1):
+                for contender in entered:
+                    contender.round(epoch, args.batches)
+            print("\n".join(rows_of(entered)), flush=True)
+            notes.append(f"{backbone}: {same_metrics(*entered[:2])}")
+    print("\nIn brackets: how many times faster than RecBole's model.")
+    print("\n".join(notes))
+
+
+if __name__ == "__main__":
+    main()
