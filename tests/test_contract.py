@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import operator
 import re
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from recbole.data.interaction import Interaction
 from recbole.utils import init_seed
 
 from recbole_darec import checkpoint
+from recbole_darec.backbone.recbole_models import SERVING
 from recbole_darec.config import BARE, Config
 from recbole_darec.data.dataset import SideEmbeddingDataset
 from recbole_darec.keys import ConfigError
@@ -30,6 +32,10 @@ def own(family):
 BACKBONES = [*own("backbone"), *ADAPTED]
 IMPOSSIBLE = ("recbole/SimpleX", "KAR")
 PAIRS = [p for p in itertools.product(BACKBONES, own("alignment")) if p != IMPOSSIBLE]
+OF_MODEL = {
+    "ConvNCF": {"cnn_channels": [1, 4], "cnn_kernels": [4], "cnn_strides": [4]},
+    "DGCF": {"n_factors": 2, "n_iterations": 1, "n_layers": 1, "cor_batch_size": 8},
+}
 SMALL = {
     "embedding_size": 8,
     "reg_weight": 0.01,
@@ -248,6 +254,32 @@ def test_a_backbone_whose_objective_ignores_the_scored_rows_refuses_to_have_them
         build(alignment, backbone)
     with pytest.raises(ConfigError, match="nothing would be learnt"):
         build("DaRec", backbone, score="sum")
+
+
+@pytest.mark.parametrize("name", SERVING)
+def test_darec_trains_on_every_serving_model_of_recbole_with_one_pass_a_step(build, batch, name):
+    if name == "NCL":
+        pytest.importorskip("faiss", reason="NCL clusters with faiss")
+    model = build("DaRec", f"recbole/{name}", alignment_weight=1.0, **OF_MODEL.get(name, {}))
+    ego = model.backbone.ego().clone()
+    before = {key: value.clone() for key, value in model.alignment.named_parameters()}
+    inner, passes = model.backbone.model, []
+    whole = model.backbone._arguments
+
+    class Counting(type(inner)):
+        def forward(self, *arguments):
+            if len(arguments) == len(whole) and all(map(operator.is_, arguments, whole)):
+                passes.append(1)
+            return super().forward(*arguments)
+
+    inner.__class__ = Counting
+    trained(model, batch, steps=2)
+    assert not torch.equal(model.backbone.ego(), ego)
+    for key, value in model.alignment.named_parameters():
+        assert not torch.equal(value, before[key]), key
+    # The others look their embeddings up and propagate nothing.
+    propagates = name in ("DGCF", "LightGCN", "NCL", "NGCF", "SGL", "SpectralCF")
+    assert len(passes) == (2 if propagates else 0)
 
 
 @pytest.mark.parametrize(
