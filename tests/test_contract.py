@@ -13,7 +13,7 @@ import torch
 from recbole.data.interaction import Interaction
 from recbole.utils import init_seed
 
-from recbole_darec import checkpoint
+from recbole_darec import checkpoint, compat
 from recbole_darec.backbone.recbole_models import SERVING
 from recbole_darec.config import BARE, Config
 from recbole_darec.data.dataset import SideEmbeddingDataset
@@ -280,6 +280,14 @@ def test_darec_trains_on_every_serving_model_of_recbole_with_one_pass_a_step(bui
     # The others look their embeddings up and propagate nothing.
     propagates = name in ("DGCF", "LightGCN", "NCL", "NGCF", "SGL", "SpectralCF")
     assert len(passes) == (2 if propagates else 0)
+
+
+@pytest.mark.parametrize("name", sorted(set(compat.general_recommenders()) - set(SERVING)))
+def test_the_adapter_itself_refuses_what_the_table_refuses(datasets, folder, name):
+    config = Config(name, "tiny", config_dict={"data_path": str(folder), "embedding_size": 8})
+    config["backbone"] = f"recbole/{name}"
+    with pytest.raises(ConfigError, match=f"'recbole/{name}' cannot serve"):
+        AlignedRecommender(config, datasets["tiny"])
 
 
 @pytest.mark.parametrize(
