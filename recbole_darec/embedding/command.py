@@ -145,6 +145,8 @@ def _show(config: Config, source: TextSource, count: int) -> None:
     print(f"in all: {next(token_lines(encoder, ([t for _, t in batch] for batch in source)))}")
     for line in token_lines(encoder, chunks(source, found.new, encoder.chunk)):
         print(f"to encode: {line}")
+    n_chunks = -(-int(found.new.sum()) // encoder.chunk)
+    print(f"to encode: {n_chunks} chunks of {encoder.chunk} texts (a request each at an endpoint)")
 
 
 def _store_command(words: Sequence[str], root: Path) -> int:

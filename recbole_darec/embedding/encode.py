@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from recbole_darec.embedding.api_encoder import PREFIX, ApiEncoder
 from recbole_darec.embedding.base import Encoder
 from recbole_darec.embedding.concurrent_map import concurrent_map
 from recbole_darec.embedding.huggingface import TextEncoder
@@ -28,6 +29,8 @@ def create_encoder(config: Mapping[str, Any]) -> Encoder:
     Raises:
         ConfigError: if it cannot be found.
     """
+    if config["text_encoder"].startswith(PREFIX):
+        return ApiEncoder(config)
     return TextEncoder(config)
 
 
@@ -53,6 +56,7 @@ class TextKeys:
         wanted: which of them are asked for, bool ``(len(ids),)``.
         new: which of them are to be encoded: wanted, not stored, and the first of their kind.
         n_different: how many different texts are wanted.
+        width: d_L of what is stored already, None where nothing is.
     """
 
     ids: list[str]
@@ -60,6 +64,7 @@ class TextKeys:
     wanted: np.ndarray
     new: np.ndarray
     n_different: int
+    width: int | None
 
 
 def survey(
@@ -82,8 +87,9 @@ def survey(
     first = np.zeros(len(ids), dtype=bool)
     of_wanted = np.flatnonzero(mask)
     first[of_wanted[np.unique(joined[of_wanted], return_index=True)[1]]] = True
-    new = first & ~store.index().contains(joined)
-    return TextKeys(ids, joined, mask, new, int(first.sum()))
+    index = store.index()
+    new = first & ~index.contains(joined)
+    return TextKeys(ids, joined, mask, new, int(first.sum()), index.width)
 
 
 def encode_source(
@@ -112,10 +118,23 @@ def encode_source(
     )
     if n_new:
         with Progress(n_new, "Encoded texts") as progress:
+            width = found.width
             for chunk, vectors in engine(encoder, chunks(source, found.new, encoder.chunk)):
+                width = _checked_width(vectors, width, store)
                 store.append(chunk, vectors)
                 progress.advance(len(chunk))
     return found, store
+
+
+def _checked_width(vectors: np.ndarray, width: int | None, store: EmbeddingStore) -> int:
+    found: int = vectors.shape[1]
+    if width not in (None, found):
+        raise ConfigError(
+            f"the encoder gave vectors of {found} dimensions after vectors of {width}: another "
+            f"model answers under the same name. Set 'text_encoder_revision' to tell them apart, "
+            f"or delete what is stored by 'embed rm {store.folder.name}'"
+        )
+    return found
 
 
 def chunks(source: TextSource, chosen: np.ndarray, size: int) -> Iterator[Chunk]:

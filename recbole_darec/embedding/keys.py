@@ -35,4 +35,12 @@ KEYS: dict[str, Key] = {
     "text_dtype": Key(str, choices=("float32", "bfloat16", "float16")),
     "text_device": Key(str),
     "text_batch_tokens": Key(int, low=1),
+    "api_base": Key(str),
+    "api_key_env": _OPTIONAL_TEXT,
+    "api_dimensions": Key(int, low=1, optional=True),
+    "api_batch_texts": Key(int, low=1),
+    "api_concurrency": Key(int, low=1),
+    "api_timeout": Key(float, low=0, open_low=True),
+    "api_retries": Key(int, low=0),
+    "api_backoff": Key(float, low=0, open_low=True),
 }

@@ -14,7 +14,8 @@ KEYS_SUFFIX = ".keys.npy"
 class StoreIndex:
     """The vectors of one encoder as they are now; later shards are not seen.
 
-    Memory holds the keys of all texts (about 56 bytes each), the vectors stay on disk.
+    Memory holds the keys of all texts (about 56 bytes each), the vectors stay on disk. ``width``
+    is the vectors' d_L, None where nothing is stored.
 
     Args:
         folder: of the encoder; need not exist.
@@ -25,12 +26,14 @@ class StoreIndex:
 
     def __init__(self, folder: Path) -> None:
         self._files: list[Path] = []
+        self.width: int | None = None
         keys = []
         for file in shard_files(folder):
             try:
-                shard_keys, _ = _open(file)
+                shard_keys, matrix = _open(file)
             except FileNotFoundError:
                 continue
+            self.width = matrix.shape[1]
             keys.append(shard_keys)
             self._files.append(file)
         sizes = [len(each) for each in keys]

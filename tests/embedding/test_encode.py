@@ -49,7 +49,7 @@ def test_killed_run_is_completed_without_repetition(
     """Kill -9 after two chunks of four: the rerun encodes exactly what no shard holds."""
     caplog.set_level(logging.INFO)
     root = Path(settings["embedding_dir"])
-    texts = [f"film number {i}" for i in range(400)]
+    texts = [f"film number {i}" for i in range(80)]
     child = subprocess.Popen([sys.executable, "-c", CHILD], stdin=subprocess.PIPE, text=True)
     assert child.stdin is not None
     json.dump([settings, texts], child.stdin)
@@ -59,9 +59,9 @@ def test_killed_run_is_completed_without_repetition(
     child.kill()
     child.wait()
     (entry,) = list_store(root)
-    assert 8 <= entry.rows < 400
+    assert 8 <= entry.rows < 80
     vectors = embed_texts(settings, texts)
-    assert f"{entry.rows} in the store, {400 - entry.rows} to encode" in caplog.text
-    assert [after.rows for after in list_store(root)] == [400]
+    assert f"{entry.rows} in the store, {80 - entry.rows} to encode" in caplog.text
+    assert [after.rows for after in list_store(root)] == [80]
     alone = embed_texts(settings | {"embedding_dir": str(root / "other")}, texts[:3])
     assert np.allclose(vectors[:3], alone, atol=1e-5)
