@@ -17,19 +17,21 @@ Any key of RecBole or of this package is set by --key=value, as in RecBole. Exam
   run_recbole_darec.py --model=BPR --dataset=ml-100k --config_files 'my.yaml other.yaml'
 
 Other commands, each with its own --help:
-  run_recbole_darec.py compare | analyze | recommend | export
+  run_recbole_darec.py embed | compare | reproduce | analyze | recommend | export
 """
 
 
 # Modules with DESCRIPTION, EXAMPLE, ``add_arguments(parser)`` and ``main(args) -> exit status``.
 _COMMANDS = {
+    "embed": "recbole_darec.embedding.command",
     "compare": "recbole_darec.experiment.compare_command",
+    "reproduce": "recbole_darec.experiment.reproduce_command",
     "analyze": "recbole_darec.analysis.command",
     "recommend": "recbole_darec.recommend.command",
     "export": "recbole_darec.recommend.export_command",
 }
 # Those that train or encode: the rest of their command line is configuration, ``args.keys``.
-_TAKE_KEYS = {"compare"}
+_TAKE_KEYS = {"embed", "compare", "reproduce"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -73,9 +75,10 @@ def _command(name: str, given: Sequence[str]) -> int:
         allow_abbrev=False,
     )
     module.add_arguments(parser)
-    args, args.keys = parser.parse_known_args(given)
-    if args.keys and name not in _TAKE_KEYS:
-        parser.error(f"unrecognized arguments: {' '.join(args.keys)}")
+    args, keys = parser.parse_known_args(given)
+    args.keys = keys
+    if keys and name not in _TAKE_KEYS:
+        parser.error(f"unrecognized arguments: {' '.join(keys)}")
     status: int = module.main(args)
     return status
 
