@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from typing import Any
 
@@ -23,6 +24,7 @@ def connect(address: str | None = None, cpus: int | None = None) -> Any:
     Raises:
         ConfigError: if no cluster answers at the address.
     """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
 
     if ray.is_initialized():

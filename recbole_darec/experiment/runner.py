@@ -39,7 +39,12 @@ class Runner:
         Raises:
             ConfigError: if a number is out of range.
         """
-        if args.workers < 1 or (args.threads or 1) < 1 or args.gpus_per_run < 0 or args.cold < 0:
+        if (
+            args.workers < 1
+            or (args.threads is not None and args.threads < 1)
+            or args.gpus_per_run < 0
+            or args.cold < 0
+        ):
             raise ConfigError(
                 "--workers and --threads must be >= 1, --gpus_per_run and --cold >= 0"
             )

@@ -1,0 +1,206 @@
+"""What a search is: its base configuration, its space and how trials are chosen and stopped."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from recbole_darec.experiment.files import write_text
+from recbole_darec.experiment.search_space import (
+    Dimension,
+    declared_space,
+    parse_space,
+    read_space,
+)
+from recbole_darec.keys import ConfigError
+
+FILE_NAME = "search.json"
+SEARCHERS = ("random", "grid", "optuna")
+SCHEDULERS = ("asha", "median", "none")
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search, complete but for where and on what it runs.
+
+    Attributes:
+        parameters: configuration that all trials share, paths absolute.
+        space: searched keys in the syntax of ``hyper.test``.
+        searcher: one of ``SEARCHERS``.
+        scheduler: one of ``SCHEDULERS``.
+        num_samples: trials (a grid has as many as it has points).
+        grace_period: validations before which no trial is stopped.
+        reduction_factor: ASHA keeps one trial of so many at each rung.
+        seed: of the searcher.
+        epochs: of a full run.
+        eval_step: epochs from one validation to the next.
+        metric: name of the validation metric.
+        bigger: whether it should be large.
+    """
+
+    parameters: dict[str, Any]
+    space: dict[str, str]
+    searcher: str
+    scheduler: str
+    num_samples: int
+    grace_period: int
+    reduction_factor: int
+    seed: int
+    epochs: int
+    eval_step: int
+    metric: str
+    bigger: bool
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> Search:
+        """From the options of ``tune``; every key and corner of the space is checked.
+
+        Raises:
+            ConfigError: naming what is wrong; before any trial.
+        """
+        from recbole_darec.config import Config
+
+        files = [name for given in args.config_files for name in given.split()]
+        config = Config(args.model, args.dataset, files, command_line=args.keys)
+        backbone = config["backbone"] if config.is_ours else None
+        space = {**declared_space(config.model, backbone), **_file_space(args.space)}
+        _check_corners(args, files, parse_space(space))
+        if not 0 < config["eval_step"] <= config["epochs"]:
+            raise ConfigError("a search needs validation: set eval_step between 1 and epochs")
+        if args.num_samples < 1 or args.grace_period < 1 or args.reduction_factor < 2:
+            raise ConfigError(
+                "--num_samples and --grace_period must be >= 1, --reduction_factor >= 2"
+            )
+        return cls(
+            parameters=_shared(config),
+            space={key: str(text) for key, text in space.items() if text is not None},
+            searcher=args.searcher,
+            scheduler=args.scheduler,
+            num_samples=args.num_samples,
+            grace_period=args.grace_period,
+            reduction_factor=args.reduction_factor,
+            seed=args.search_seed,
+            epochs=config["epochs"],
+            eval_step=config["eval_step"],
+            metric=config["valid_metric"],
+            bigger=config["valid_metric_bigger"],
+        )
+
+    @property
+    def dimensions(self) -> dict[str, Dimension]:
+        """The searched keys."""
+        return parse_space(self.space)
+
+    def ray_space(self) -> dict[str, Any]:
+        """Ray Tune's ``param_space``.
+
+        Raises:
+            ConfigError: if a grid is asked of a continuous dimension.
+        """
+        grid = self.searcher == "grid"
+        return {key: dimension.domain(grid) for key, dimension in self.dimensions.items()}
+
+    @property
+    def mode(self) -> str:
+        """Ray's word for the direction of the metric."""
+        return "max" if self.bigger else "min"
+
+    @property
+    def n_validations(self) -> int:
+        """Validations of a full run."""
+        return self.epochs // self.eval_step
+
+    def validation(self, epoch: int) -> int:
+        """How many validations a run has made after an epoch (counted from 0)."""
+        return (epoch + 1) // self.eval_step
+
+    def parameters_of(self, sampled: Mapping[str, Any]) -> dict[str, Any]:
+        """The configuration of a trial."""
+        dimensions = self.dimensions
+        plain = {key: dimensions[key].plain(value) for key, value in sampled.items()}
+        return {**self.parameters, **plain}
+
+    def save(self, output: Path) -> None:
+        """Keep the search in its folder.
+
+        Raises:
+            ConfigError: if the folder cannot be written or holds a search already.
+        """
+        file = output / FILE_NAME
+        if file.is_file():
+            raise ConfigError(
+                f"{output} holds a search already: --resume goes on with it, or choose another "
+                "--output"
+            )
+        write_text(file, json.dumps(asdict(self), indent=1) + "\n")
+
+    @classmethod
+    def load(cls, output: Path) -> Search:
+        """Read the search of a folder.
+
+        Raises:
+            ConfigError: if there is none, or it cannot be read.
+        """
+        file = output / FILE_NAME
+        if not file.is_file():
+            raise ConfigError(f"{output} holds no search to resume: it has no {FILE_NAME}")
+        try:
+            return cls(**json.loads(file.read_text("utf-8")))
+        except (ValueError, TypeError) as error:
+            raise ConfigError(f"{file} is damaged: {error}") from error
+
+    def require_same(self, other: Search, output: Path) -> None:
+        """See that a resumed search is the one that was asked for.
+
+        Raises:
+            ConfigError: naming what differs.
+        """
+        mine, theirs = (json.loads(json.dumps(asdict(search))) for search in (self, other))
+        changed = [f.name for f in fields(self) if mine[f.name] != theirs[f.name]]
+        if changed:
+            raise ConfigError(
+                f"{output} holds another search: {', '.join(changed)} differ from what is given. "
+                "Choose another --output, or resume it by --resume --output alone"
+            )
+
+
+def _file_space(file: str | None) -> dict[str, str | None]:
+    return read_space(file) if file else {}
+
+
+def _shared(config: Any) -> dict[str, Any]:
+    """What was given, not what follows from it: a trial may choose another backbone."""
+    from recbole_darec.config import _PATH_KEYS
+
+    resolved = config.resolved()
+    given = {key: resolved[key] for key in config.external_config_dict if key in resolved}
+    paths = {key: resolved[key] for key in _PATH_KEYS if resolved.get(key)}
+    shared = {**given, **paths, "model": config.model, "dataset": config.dataset}
+    shared.pop("checkpoint_dir", None)
+    return shared
+
+
+def _check_corners(
+    args: argparse.Namespace, files: Sequence[str], dimensions: Mapping[str, Dimension]
+) -> None:
+    from recbole_darec.config import Config
+    from recbole_darec.data.side_configuration import check_side_configuration
+
+    fixed = [key for key in args.keys if key[2:].partition("=")[0] not in dimensions]
+    first = {key: dimension.corners()[0] for key, dimension in dimensions.items()}
+    for key, dimension in dimensions.items():
+        for value in _distinct(dimension.corners()):
+            chosen = {**first, key: value}
+            try:
+                config = Config(args.model, args.dataset, files, chosen, fixed)
+                check_side_configuration(config)
+            except ConfigError as error:
+                raise ConfigError(f"search space, {key} = {value!r}: {error}") from error
+
+
+def _distinct(values: Sequence[Any]) -> list[Any]:
+    return [value for i, value in enumerate(values) if value not in values[:i]]

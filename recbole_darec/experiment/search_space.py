@@ -1,0 +1,164 @@
+"""Search spaces: declared by the parts, overridden by a file, in the syntax of ``hyper.test``."""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from recbole_darec.keys import ConfigError
+from recbole_darec.registry import parts
+
+_SYNTAX = (
+    "expected 'choice [a, b, ...]', 'uniform low,high', 'quniform low,high,step' or "
+    "'loguniform low,high' (natural logarithms of the bounds)"
+)
+_N_NUMBERS = {"uniform": 2, "quniform": 3, "loguniform": 2}
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """The values that one key is searched over.
+
+    Attributes:
+        kind: ``choice``, ``uniform``, ``quniform`` or ``loguniform``, as in RecBole.
+        values: the choices, or bounds (and step); of ``loguniform`` the bounds' natural logarithms.
+    """
+
+    kind: str
+    values: tuple[Any, ...]
+
+    @classmethod
+    def parse(cls, key: str, text: str) -> Dimension:
+        """From ``choice [0.1, 1]`` and its like.
+
+        Raises:
+            ConfigError: if the text has another form or the bounds are empty.
+        """
+        kind, _, rest = str(text).strip().partition(" ")
+        wrong = f"search space of '{key}' is '{text}'; {_SYNTAX}"
+        try:
+            value = ast.literal_eval(rest.strip() or "()")
+        except (ValueError, SyntaxError) as error:
+            raise ConfigError(wrong) from error
+        if kind == "choice" and isinstance(value, (list, tuple)):
+            if not value:
+                raise ConfigError(f"search space of '{key}' is empty: it has no choice")
+            return cls(kind, tuple(map(_literal, value)))
+        if kind not in _N_NUMBERS or not _are_numbers(value, _N_NUMBERS[kind]):
+            raise ConfigError(wrong)
+        if not value[0] < value[1] or (kind == "quniform" and value[2] <= 0):
+            raise ConfigError(f"search space of '{key}' is empty: '{text}'")
+        return cls(kind, tuple(value))
+
+    def corners(self) -> tuple[Any, ...]:
+        """Values by which the space is checked: all choices, or the bounds."""
+        if self.kind == "choice":
+            return self.values
+        return self.plain(self.bounds[0]), self.plain(self.bounds[1])
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Smallest and largest value of a numeric dimension."""
+        low, high = self.values[:2]
+        return (math.exp(low), math.exp(high)) if self.kind == "loguniform" else (low, high)
+
+    def plain(self, value: Any) -> Any:
+        """A sampled value as a key takes it: whole where bound and step are whole."""
+        whole = self.kind == "quniform" and all(float(v).is_integer() for v in self.values[::2])
+        return round(value) if whole else value
+
+    def domain(self, grid: bool) -> Any:
+        """Ray Tune's search space of this dimension.
+
+        Args:
+            grid: every choice in turn in the place of samples.
+
+        Raises:
+            ConfigError: if a grid is asked of a continuous dimension.
+        """
+        from ray import tune
+
+        if grid:
+            if self.kind != "choice":
+                raise ConfigError(f"a grid needs choices, not '{self.kind}'; take random search")
+            return tune.grid_search(list(self.values))
+        if self.kind == "choice":
+            return tune.choice(list(self.values))
+        if self.kind == "quniform":
+            return tune.quniform(*self.values)
+        sampler = tune.loguniform if self.kind == "loguniform" else tune.uniform
+        return sampler(*self.bounds)
+
+
+def declared_space(model: str, backbone: str | None) -> dict[str, str]:
+    """What the alignment and the backbone of a model declare; empty for RecBole's models."""
+    space: dict[str, str] = {}
+    if model in parts("alignment") or model == "Backbone":
+        if backbone in parts("backbone"):
+            space.update(parts("backbone")[backbone].load().search_space)
+        if model in parts("alignment"):
+            space.update(parts("alignment")[model].load().search_space)
+    return space
+
+
+def read_space(file: str | Path) -> dict[str, str | None]:
+    """A yaml ``key: choice [..]``, or a ``hyper.test`` file of RecBole.
+
+    Raises:
+        ConfigError: if the file cannot be read or a line has another form.
+    """
+    try:
+        text = Path(file).read_text("utf-8")
+    except OSError as error:
+        raise ConfigError(f"search space {file} cannot be read: {error.strerror}") from error
+    if Path(file).suffix in (".yaml", ".yml"):
+        try:
+            content = yaml.safe_load(text) or {}
+        except yaml.YAMLError as error:
+            raise ConfigError(f"search space {file} is not valid yaml: {error}") from error
+        if not isinstance(content, dict):
+            raise ConfigError(f"search space {file} must hold 'key: choice [...]' lines")
+        return content
+    space: dict[str, str | None] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        key, *rest = line.split(maxsplit=1)
+        if not rest:
+            raise ConfigError(f"line {number} of {file} is '{line}'; {_SYNTAX}")
+        space[key] = rest[0]
+    return space
+
+
+def parse_space(space: Mapping[str, str | None]) -> dict[str, Dimension]:
+    """Dimensions by key; a key with nothing (yaml ``~``) is not searched.
+
+    Raises:
+        ConfigError: if nothing is left to search, or a text has another form.
+    """
+    found = {key: Dimension.parse(key, text) for key, text in space.items() if text is not None}
+    if not found:
+        raise ConfigError("the search space is empty: give one by --space FILE, or another model")
+    return found
+
+
+def _are_numbers(value: Any, n: int) -> bool:
+    return isinstance(value, tuple) and len(value) == n and all(
+        isinstance(v, (int, float)) and not isinstance(v, bool) for v in value
+    )  # fmt: skip
+
+
+def _literal(value: Any) -> Any:
+    """RecBole's spaces quote lists, as in ``choice ['[64]', '[64, 64]']``."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return value

@@ -1,0 +1,134 @@
+"""``tune``: search hyper-parameters with Ray Tune."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recbole_darec.experiment.files import write_text
+from recbole_darec.experiment.search import SCHEDULERS, SEARCHERS, Search
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DESCRIPTION = "Search hyper-parameters on the validation metric; the winner alone is tested."
+EXAMPLE = """\
+The space is what the model declares, changed by --space: a yaml 'key: choice [0.1, 1]' or a
+hyper.test file of RecBole. Any key by --key=value holds for all trials. Example:
+  run_recbole_darec.py tune --model DaRec --dataset ml-100k --num_samples 16 --workers 2 \\
+      --output results/tune-darec --epochs=100
+Then: run_recbole_darec.py --config_files results/tune-darec/best.yaml
+Resume only folders of your own: Ray keeps the state of a search as a pickle.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``tune``."""
+    parser.add_argument("--model", "-m", help="default DaRec")
+    parser.add_argument("--dataset", "-d", help="default ml-100k")
+    parser.add_argument("--config_files", nargs="+", default=[], metavar="FILE")
+    parser.add_argument("--space", metavar="FILE", help="search space, over the declared one")
+    parser.add_argument("--num_samples", type=int, default=20, help="trials (default 20)")
+    parser.add_argument("--searcher", choices=SEARCHERS, default="random")
+    parser.add_argument("--scheduler", choices=SCHEDULERS, default="asha")
+    parser.add_argument(
+        "--grace_period", type=int, default=5, help="validations before a trial may be stopped"
+    )
+    parser.add_argument(
+        "--reduction_factor", type=int, default=3, help="ASHA keeps one of so many (default 3)"
+    )
+    parser.add_argument("--search_seed", type=int, default=0, help="of the searcher")
+    parser.add_argument("--workers", type=int, help="trials at a time; default as many as fit")
+    parser.add_argument("--cpus_per_trial", type=int, default=1)
+    parser.add_argument("--gpus_per_trial", type=float, default=0.0, help="0.5 shares one")
+    parser.add_argument("--retries", type=int, default=1, help="of a trial that failed (default 1)")
+    parser.add_argument("--ray_address", help="host:port of a Ray cluster")
+    parser.add_argument(
+        "--output", metavar="DIR", help="storage, local or seen by all nodes; default new"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on with the search in --output")
+    parser.add_argument("--dry_run", action="store_true", help="show the search and stop")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run ``tune``.
+
+    Args:
+        args: of ``add_arguments``; ``args.keys`` holds the remaining ``--key=value``.
+
+    Returns:
+        0, or 1 if a trial failed for good.
+
+    Raises:
+        ConfigError: if a key, file or the space is wrong, before any trial; if no trial finished.
+    """
+    output = Path(args.output or f"results/tune-{time.strftime('%Y%m%d-%H%M%S')}").absolute()
+    search = _search(args, output)
+    if args.dry_run:
+        _show(search, output)
+        return 0
+    from recbole_darec.experiment import tuning
+
+    resources = tuning.Resources.of(args)
+    resources.connect()
+    if not args.resume:
+        search.save(output)
+    results = tuning.run_search(search, output, resources, args.resume)
+    trials = tuning.trial_table(results, search)
+    write_text(output / "trials.csv", trials.to_csv(index=False))
+    winner = tuning.winner_of(trials, search)
+    best = tuning.write_best(output, winner)
+    draw(output, trials, search)
+    _report(trials, winner, tuning.train_winner(output, best, resources), search)
+    print(f"best configuration: {best}")
+    return 1 if (trials["status"] == "failed").any() else 0
+
+
+def draw(output: Path, trials: pd.DataFrame, search: Search) -> None:
+    """Write ``importance.csv`` and the figures of a search with at least two scored trials."""
+    from recbole_darec.experiment import search_figures
+    from recbole_darec.experiment.trial import METRIC
+
+    if trials[METRIC].notna().sum() < 2:
+        return
+    table = search_figures.importance(trials, search.dimensions, METRIC)
+    write_text(output / "importance.csv", table.to_csv(index=False))
+    search_figures.draw_importance(table, output / "importance.png")
+    file = output / "parallel_coordinates.png"
+    search_figures.draw_parallel_coordinates(trials, search.dimensions, METRIC, file)
+
+
+def _search(args: argparse.Namespace, output: Path) -> Search:
+    if not args.resume:
+        return Search.of(args)
+    search = Search.load(output)
+    if args.model or args.dataset or args.config_files or args.space or args.keys:
+        search.require_same(Search.of(args), output)
+    return search
+
+
+def _show(search: Search, output: Path) -> None:
+    n = "all" if search.searcher == "grid" else search.num_samples
+    print(f"{search.parameters['model']} on {search.parameters['dataset']}: {n} trials by "
+          f"{search.searcher} search, scheduler {search.scheduler}, {search.n_validations} "
+          f"validations of {search.metric} each")  # fmt: skip
+    for key, text in search.space.items():
+        print(f"  {key}: {text}")
+    print(f"output: {output}")
+
+
+def _report(trials: pd.DataFrame, winner: str, result: Mapping[str, Any], search: Search) -> None:
+    from recbole_darec.experiment.trial import METRIC
+
+    counts = ", ".join(f"{n} {status}" for status, n in trials["status"].value_counts().items())
+    print(f"{len(trials)} trials: {counts}")
+    for _, trial in trials[trials["status"] == "failed"].iterrows():
+        print(f"FAILED trial {trial['trial']}: {trial['error']}")
+    row = trials[trials["trial"] == winner].iloc[0]
+    print(f"winner {winner}: " + ", ".join(f"{key}={row[key]}" for key in search.space))
+    print(f"{search.metric} on validation: {row[METRIC]}, trained again: "
+          f"{result['best_valid_score']}")  # fmt: skip
+    print(f"test result, looked at once: {result['test_result']}")

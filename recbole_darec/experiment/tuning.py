@@ -1,0 +1,235 @@
+"""A search carried out by Ray Tune, and what it leaves."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from recbole_darec.experiment import ray_cluster
+from recbole_darec.experiment.execute import run_or_resume
+from recbole_darec.experiment.files import write_text
+from recbole_darec.experiment.search import Search
+from recbole_darec.experiment.trial import METRIC, TIME, run_trial
+from recbole_darec.keys import ConfigError
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What the trials run on.
+
+    Attributes:
+        ray_address: of a cluster; None: this machine.
+        workers: trials at a time; None: as many as fit.
+        cpus: of a trial; PyTorch takes so many threads.
+        gpus: of a trial; a fraction shares one.
+        retries: how often a trial that failed is taken up again.
+    """
+
+    ray_address: str | None = None
+    workers: int | None = None
+    cpus: int = 1
+    gpus: float = 0.0
+    retries: int = 1
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> Resources:
+        """From the options of ``tune``.
+
+        Raises:
+            ConfigError: if a number is out of range.
+        """
+        if args.cpus_per_trial < 1 or (args.workers is not None and args.workers < 1):
+            raise ConfigError("--cpus_per_trial and --workers must be >= 1")
+        if min(args.gpus_per_trial, args.retries) < 0:
+            raise ConfigError("--gpus_per_trial and --retries must be >= 0")
+        return cls(
+            args.ray_address, args.workers, args.cpus_per_trial, args.gpus_per_trial, args.retries
+        )
+
+    def connect(self) -> Any:
+        """Ray on the cluster, or one started here for as many workers as were asked for.
+
+        Raises:
+            ConfigError: if no cluster answers.
+        """
+        here = self.workers * self.cpus if self.workers and not self.ray_address else None
+        return ray_cluster.connect(self.ray_address, here)
+
+
+def run_search(search: Search, output: Path, resources: Resources, resume: bool) -> Any:
+    """Carry out a search, or what is left of it.
+
+    The dataset is read once, here, and lies in Ray's object store; so do encoded texts in their
+    store on disk. No trial looks at the test part.
+
+    Args:
+        search: what to search.
+        output: its folder, seen by all nodes.
+        resources: what to run on.
+        resume: go on with the search that was killed.
+
+    Returns:
+        Ray's ``ResultGrid``.
+
+    Raises:
+        ConfigError: if the data cannot be used or no cluster answers.
+    """
+    from ray import tune
+
+    from recbole_darec.experiment.trial_lines import TrialLines
+
+    loaded = _load_data(search, output)
+    resources.connect()
+    # The state of the search on disk is what a killed one is resumed from.
+    os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "1")
+    trainable = tune.with_resources(
+        tune.with_parameters(run_trial, search=search, output=str(output), loaded=loaded),
+        {"cpu": resources.cpus, "gpu": resources.gpus},
+    )
+    space = search.ray_space()
+    if resume and tune.Tuner.can_restore(str(output)):
+        tuner = tune.Tuner.restore(str(output), trainable, restart_errored=True, param_space=space)
+        return tuner.fit()
+    on_terminal = sys.stdout.isatty()
+    run_config = tune.RunConfig(
+        name=output.name,
+        storage_path=str(output.parent),
+        failure_config=tune.FailureConfig(max_failures=resources.retries),
+        verbose=1 if on_terminal else 0,
+        callbacks=[] if on_terminal else [TrialLines()],
+    )
+    tune_config = tune.TuneConfig(
+        metric=METRIC,
+        mode=search.mode,
+        num_samples=1 if search.searcher == "grid" else search.num_samples,
+        search_alg=_searcher(search, resources.workers),
+        scheduler=_scheduler(search),
+    )
+    tuner = tune.Tuner(trainable, param_space=space, tune_config=tune_config, run_config=run_config)
+    return tuner.fit()
+
+
+def _load_data(search: Search, output: Path) -> Any:
+    """The dataset where all trials share it, else None; either way its errors come now."""
+    from recbole.utils.argument_list import dataset_arguments
+
+    from recbole_darec.config import Config
+    from recbole_darec.data.preparation import create_dataset, prepare_data
+
+    base = output / "base.yaml"
+    write_text(base, yaml.safe_dump(search.parameters, allow_unicode=True))
+    config = Config(config_file_list=[base])
+    dataset = create_dataset(config)
+    loaded = copy.deepcopy(dataset)
+    prepare_data(config, dataset)
+    loaded.config = None
+    own = {*dataset_arguments, "data_path", "dataset", "model"} & search.space.keys()
+    return None if own else loaded
+
+
+def _searcher(search: Search, workers: int | None) -> Any:
+    if search.searcher == "optuna":
+        from ray.tune.search import ConcurrencyLimiter
+        from ray.tune.search.optuna import OptunaSearch
+
+        try:
+            found = OptunaSearch(seed=search.seed)
+        except (ImportError, AssertionError) as error:
+            raise ConfigError(
+                "--searcher optuna needs the package 'optuna': pip install recbole-darec[optuna]"
+            ) from error
+        return ConcurrencyLimiter(found, max_concurrent=workers) if workers else found
+    from ray.tune.search.basic_variant import BasicVariantGenerator
+
+    return BasicVariantGenerator(max_concurrent=workers or 0, random_state=search.seed)
+
+
+def _scheduler(search: Search) -> Any:
+    from ray.tune import schedulers
+
+    grace = min(search.grace_period, search.n_validations)
+    if search.scheduler == "asha":
+        return schedulers.ASHAScheduler(
+            time_attr=TIME,
+            max_t=search.n_validations + 1,
+            grace_period=grace,
+            reduction_factor=search.reduction_factor,
+        )
+    if search.scheduler == "median":
+        return schedulers.MedianStoppingRule(time_attr=TIME, grace_period=grace)
+    return None
+
+
+def trial_table(results: Any, search: Search) -> pd.DataFrame:
+    """One row a trial: its id, how it ended, its validation score and the searched values.
+
+    ``status`` is ``finished``, ``stopped`` (by the scheduler) or ``failed``.
+    """
+    rows = []
+    for result in results:
+        metrics = result.metrics or {}
+        ended = "finished" if metrics.get("finished") else "stopped"
+        rows.append(
+            {
+                "trial": metrics.get("trial_id", Path(result.path).name),
+                "status": "failed" if result.error else ended,
+                METRIC: metrics.get(METRIC),
+                "validations": metrics.get(TIME),
+                "seconds": metrics.get("time_total_s"),
+                "node_id": metrics.get("node_id"),
+                "error": _last_line(result.error),
+                **{k: search.dimensions[k].plain(v) for k, v in (result.config or {}).items()},
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def winner_of(trials: pd.DataFrame, search: Search) -> str:
+    """The trial with the best validation score of those that were run to their end.
+
+    Raises:
+        ConfigError: if there is none.
+    """
+    finished = trials[trials["status"] == "finished"]
+    if finished.empty:
+        errors = trials["error"].dropna().unique()
+        raise ConfigError(f"no trial finished: {'; '.join(errors[:3])}")
+    scores = finished[METRIC]
+    best = scores.idxmax() if search.bigger else scores.idxmin()
+    return str(finished.loc[best, "trial"])
+
+
+def write_best(output: Path, trial: str) -> Path:
+    """Write ``best.yaml``: the resolved configuration of a trial, for ``--config_files``."""
+    (file,) = (output / "runs" / trial).glob("*/config.yaml")
+    parameters = yaml.safe_load(file.read_text("utf-8"))
+    for key in ("checkpoint_dir", "resume"):
+        parameters.pop(key)
+    best = output / "best.yaml"
+    write_text(best, yaml.safe_dump(parameters, allow_unicode=True))
+    return best
+
+
+def train_winner(output: Path, best: Path, resources: Resources) -> dict[str, Any]:
+    """Train the winner again, as a plain run, and look at the test part: the only time.
+
+    Returns:
+        The result of ``run_recbole_darec``.
+    """
+    ray = resources.connect()
+    remote = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus)(run_or_resume)
+    parameters = yaml.safe_load(best.read_text("utf-8"))
+    result: dict[str, Any] = ray.get(remote.remote(output / "winner", parameters))
+    return result
+
+
+def _last_line(error: Any) -> str | None:
+    return str(error).strip().splitlines()[-1] if error else None

@@ -1,0 +1,115 @@
+"""Search spaces: RecBole's syntax, its exponents, files and mistakes."""
+
+import math
+
+import pytest
+
+from recbole_darec.experiment.search_space import (
+    Dimension,
+    declared_space,
+    parse_space,
+    read_space,
+)
+from recbole_darec.keys import ConfigError
+from recbole_darec.registry import parts
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("choice [0.1, 1]", Dimension("choice", (0.1, 1))),
+        ("choice ['[64]','[64, 32]', 'mean']", Dimension("choice", ([64], [64, 32], "mean"))),
+        ("uniform 0.1,0.5", Dimension("uniform", (0.1, 0.5))),
+        ("quniform 16,128,16", Dimension("quniform", (16, 128, 16))),
+        ("loguniform -8,0", Dimension("loguniform", (-8, 0))),
+    ],
+)
+def test_syntax(text, expected):
+    assert Dimension.parse("k", text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("choice []", "space of 'k' is empty: it has no choice"),
+        ("choice 3", "search space of 'k' is 'choice 3'; expected 'choice"),
+        ("uniform 1", "expected 'choice"),
+        ("uniform 2,1", "space of 'k' is empty: 'uniform 2,1'"),
+        ("quniform 1,2,0", "is empty"),
+        ("normal 0,1", "expected 'choice"),
+        ("choice [__import__('os')]", "expected 'choice"),
+    ],
+)
+def test_mistakes(text, message):
+    with pytest.raises(ConfigError, match=message):
+        Dimension.parse("k", text)
+
+
+def test_loguniform_bounds_are_natural_logarithms_as_in_recbole():
+    dimension = Dimension.parse("learning_rate", "loguniform -8,0")
+    assert dimension.bounds == (math.exp(-8), 1.0)
+    domain = dimension.domain(grid=False)
+    samples = [domain.sample() for _ in range(300)]
+    assert all(math.exp(-8) <= sample <= 1 for sample in samples)
+    middle = sum(sample < math.exp(-4) for sample in samples)
+    assert 100 < middle < 200
+
+
+def test_whole_steps_give_whole_numbers():
+    dimension = Dimension.parse("embedding_size", "quniform 16,128,16")
+    value = dimension.plain(dimension.domain(grid=False).sample())
+    assert isinstance(value, int)
+    assert value % 16 == 0
+    assert Dimension.parse("k", "quniform 0,1,0.25").plain(0.25) == 0.25
+
+
+def test_a_grid_has_every_choice_and_no_continuum():
+    assert Dimension.parse("k", "choice [1, 2]").domain(grid=True) == {"grid_search": [1, 2]}
+    with pytest.raises(ConfigError, match="a grid needs choices, not 'uniform'"):
+        Dimension.parse("k", "uniform 0,1").domain(grid=True)
+
+
+def test_declared_by_the_parts():
+    space = declared_space("DaRec", "LightGCN")
+    assert {"alignment_weight", "n_centers", "n_sampled", "n_layers"} <= space.keys()
+    assert "n_centers" not in declared_space("Backbone", "LightGCN")
+    assert declared_space("BPR", None) == {}
+    with pytest.raises(ConfigError, match="the search space is empty"):
+        parse_space(declared_space("BPR", None))
+
+
+@pytest.mark.parametrize("family", ["backbone", "alignment"])
+def test_every_declared_space_is_well_formed_and_admissible(family):
+    for part in parts(family).values():
+        declared = part.load()
+        for key, text in declared.search_space.items():
+            for value in Dimension.parse(key, text).corners():
+                if key in declared.keys:
+                    declared.keys[key].check(key, value)
+
+
+def test_files_of_both_kinds(tmp_path):
+    recboles = tmp_path / "hyper.test"
+    recboles.write_text("learning_rate loguniform -8,0\n\n# more\nn_layers choice [1,2]\n")
+    ours = tmp_path / "space.yaml"
+    ours.write_text("learning_rate: loguniform -8,0\nn_layers: choice [1,2]\nreg_weight: ~\n")
+    found = read_space(recboles)
+    assert found == {"learning_rate": "loguniform -8,0", "n_layers": "choice [1,2]"}
+    assert read_space(ours) == {**found, "reg_weight": None}
+    assert "reg_weight" not in parse_space(read_space(ours))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.yaml", "- x", "must hold 'key: choice"),
+        ("a.yaml", "a: [", "is not valid yaml"),
+        ("hyper.test", "n_layers", "line 1 of .* is 'n_layers'"),
+    ],
+)
+def test_bad_files(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        read_space(tmp_path / name)
+    with pytest.raises(ConfigError, match="search space .* cannot be read"):
+        read_space(tmp_path / "absent")

@@ -1,0 +1,297 @@
+"""``tune``: mistakes at once; on Ray: early stopping, kills, resumption, the winner, two nodes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from commanded import command
+
+from recbole_darec.experiment import tune_command
+from recbole_darec.experiment.search import Search
+from recbole_darec.experiment.trial import Progress
+from recbole_darec.keys import ConfigError
+from recbole_darec.quick_start import run_recbole_darec
+
+HERE = Path(__file__).parent
+TEST_METRICS = ("recall@10", "test_result", "test result")
+
+
+@pytest.fixture
+def space(tmp_path):
+    def write(text, name="hyper.test"):
+        (tmp_path / name).write_text(text)
+        return tmp_path / name
+
+    return write
+
+
+def given(keys, output, *arguments, model="Backbone"):
+    return ["--model", model, "--dataset", "small", "--output", output, *arguments, *keys]
+
+
+def tune(keys, output, *arguments, model="Backbone"):
+    return command(tune_command, *given(keys, output, *arguments, model=model))
+
+
+@pytest.mark.parametrize(
+    ("model", "text", "arguments", "message"),
+    [
+        ("BPR", "", [], "the search space is empty"),
+        ("BPR", "learning_rate choice []", [], "space of 'learning_rate' is empty"),
+        ("DaRecc", "learning_rate choice [1]", [], "did you mean 'DaRec'"),
+        ("BPR", "learning_rat choice [1]", [], "learning_rat = 1: key 'learning_rat' does not"),
+        ("BPR", "learning_rate choice [0.1, -1]", [], "learning_rate = -1: key 'learning_rate'"),
+        ("BPR", "learning_rate choice [1]", ["--valid_metric=recall@7"], "is not computed"),
+        ("BPR", "learning_rate choice [1]", ["--eval_step=0"], "a search needs validation"),
+        (
+            "BPR",
+            "learning_rate choice [1]",
+            ["--num_samples", "0"],
+            "--num_samples .* must be >= 1",
+        ),
+        ("BPR", "learning_rate choice [1]", ["--retries", "-1"], "--retries must be >= 0"),
+        ("BPR", "learning_rate choice [1]", ["--workers", "0"], "--workers must be >= 1"),
+        ("BPR", "learning_rate choice [1]", ["--resume"], "holds no search to resume"),
+        (
+            "BPR",
+            "learning_rate choice [1]",
+            ["--ray_address", "127.0.0.1:1"],
+            "no Ray cluster answers at '127.0.0.1:1'",
+        ),
+    ],
+)
+def test_mistakes_are_named_at_once(keys, tmp_path, space, model, text, arguments, message):
+    file = space(text)
+    with pytest.raises(ConfigError, match=message):
+        tune(keys, tmp_path / "t", "--space", file, *arguments, model=model)
+    assert not (tmp_path / "t").exists()
+
+
+def test_dry_run(keys, tmp_path, capsys):
+    assert tune(keys, tmp_path / "t", "--dry_run", model="DaRec") == 0
+    shown = capsys.readouterr().out
+    assert "20 trials by random search, scheduler asha, 3 validations of MRR@10 each" in shown
+    assert "alignment_weight: choice [0.001, 0.01, 0.1, 1]" in shown
+
+
+def search_of(keys, *arguments):
+    import argparse
+
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    tune_command.add_arguments(parser)
+    args, args.keys = parser.parse_known_args([*map(str, given(keys, "x", *arguments))])
+    return Search.of(args)
+
+
+def test_a_search_is_kept_and_another_one_refused(keys, tmp_path):
+    search = search_of(keys)
+    search.save(tmp_path)
+    assert Search.load(tmp_path).parameters == search.parameters
+    search.require_same(Search.load(tmp_path), tmp_path)
+    with pytest.raises(ConfigError, match="holds a search already: --resume goes on with it"):
+        search.save(tmp_path)
+    other = search_of([*keys, "--reg_weight=0.1"], "--num_samples", "3")
+    with pytest.raises(ConfigError, match="another search: parameters, num_samples differ"):
+        other.require_same(search, tmp_path)
+    (tmp_path / "search.json").write_text("{}")
+    with pytest.raises(ConfigError, match=r"search\.json is damaged"):
+        Search.load(tmp_path)
+
+
+def test_storage_that_cannot_be_written(keys, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="cannot be written .*set --output"):
+        search_of(keys).save(tmp_path / "file" / "x")
+
+
+def test_a_trial_gets_absolute_paths_and_whole_numbers(keys, space, monkeypatch, small_data):
+    monkeypatch.chdir(small_data.parent)
+    relative = [k for k in keys if not k.startswith("--data_path")]
+    file = space("embedding_size quniform 8,32,8\n")
+    search = search_of([*relative, f"--data_path={small_data.name}"], "--space", file)
+    parameters = search.parameters_of({"embedding_size": 16.0})
+    assert parameters["data_path"] == str(small_data)
+    assert parameters["embedding_size"] == 16
+    assert isinstance(parameters["embedding_size"], int)
+    assert "checkpoint_dir" not in parameters
+
+
+def test_the_best_score_counts_an_earlier_start(run, tmp_path):
+    from recbole_darec import checkpoint
+
+    progress = Progress(tmp_path, bigger=True)
+    progress.add(1, 0.3)
+    progress.add(2, 0.2)
+    assert (progress.best, progress.validation) == (0.3, 2)
+    smaller = Progress(tmp_path, bigger=False)
+    smaller.add(1, 0.3)
+    smaller.add(2, 0.2)
+    assert smaller.best == 0.2
+    (tmp_path / "r").mkdir()
+    state = {"progress": {"best_valid_score": 0.9, "eval_seconds": [1.0, 1.0]}}
+    checkpoint.save(tmp_path / "r" / "last.pth", state)
+    progress = Progress(tmp_path, bigger=True)
+    progress.add(3, 0.5)
+    assert (progress.best, progress.validation) == (0.9, 3)
+
+
+def test_a_loaded_dataset_gives_the_numbers_of_one_that_is_read(settings, tmp_path):
+    """As a trial gets it: through a pickle, made under another configuration."""
+    import pickle
+
+    from recbole_darec.config import Config
+    from recbole_darec.data.preparation import create_dataset
+    from recbole_darec.run_folder import RunFolder
+
+    base = Config("DaRec", "small", config_dict={**settings, "n_centers": 2, "epochs": 9})
+    loaded = create_dataset(base)
+    loaded.config = None
+    loaded = pickle.loads(pickle.dumps(loaded))
+    read = run_recbole_darec("DaRec", "small", config_dict=settings)
+    shared = run_recbole_darec("DaRec", "small", config_dict=settings, loaded=loaded)
+    first, second = (RunFolder.open(r["run_folder"]).read_metrics() for r in (read, shared))
+    for key in ("dataset_fingerprint", "embedding_fingerprints", "train_losses", "test_result"):
+        assert first[key] == second[key]
+
+
+def script(tmp_path, module):
+    """The command in a process of its own, which the test can kill."""
+    file = tmp_path / f"{module}.py"
+    file.write_text(
+        "import sys\n"
+        f"sys.path[:0] = [{str(HERE)!r}, {str(HERE.parents[1])!r}]\n"
+        "from commanded import command\n"
+        f"from recbole_darec.experiment import {module}\n"
+        "if __name__ == '__main__':\n"
+        f"    sys.exit(command({module}, *sys.argv[1:]))\n"
+    )
+    return file
+
+
+def start(tmp_path, arguments, module="tune_command"):
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1])}
+    return subprocess.Popen(
+        [sys.executable, script(tmp_path, module), *map(str, arguments)], env=environment
+    )
+
+
+def trials_of(output):
+    return pd.read_csv(output / "trials.csv", dtype={"trial": str})
+
+
+def without(keys, *names):
+    return [key for key in keys if key[2:].partition("=")[0] not in names]
+
+
+@pytest.mark.slow
+def test_asha_stops_trials_and_the_winner_is_tested_alone(keys, tmp_path, space):
+    file = space("learning_rate loguniform -11,-2\n")
+    options = ["--space", file, "--num_samples", 16, "--workers", 2, "--grace_period", 1]
+    keys = [*without(keys, "epochs"), "--epochs=9"]
+    output = tmp_path / "t"
+    assert start(tmp_path, given(keys, output, *options, model="DaRec")).wait() == 0
+    trials = trials_of(output)
+    assert len(trials) == 16
+    assert (trials["status"] == "stopped").sum() >= 16 / 3
+    finished = trials[trials["status"] == "finished"]
+    best = finished.loc[finished["best_valid_score"].idxmax()]
+    plain = run_recbole_darec(
+        config_file_list=[str(output / "best.yaml")],
+        config_dict={"checkpoint_dir": str(tmp_path / "plain")},
+    )
+    assert plain["best_valid_score"] == best["best_valid_score"]
+    for name in ("importance.csv", "importance.png", "parallel_coordinates.png"):
+        assert (output / name).is_file()
+    results = [*output.glob("run_trial*/*.json"), *output.glob("run_trial*/*.csv")]
+    runs = [*output.glob("runs/*/*/metrics.json"), *output.glob("runs/*/*/run.log")]
+    assert len(results) >= 32
+    for file in (*results, output / "trials.csv"):
+        assert not any(name in file.read_text() for name in TEST_METRICS), file
+    for file in runs:
+        if file.suffix == ".json":
+            assert json.loads(file.read_text())["test_result"] is None
+    assert len(list(output.glob("winner/*/metrics.json"))) == 1
+    assert yaml.safe_load((output / "best.yaml").read_text())["model"] == "DaRec"
+
+
+@pytest.mark.slow
+def test_kill_and_resume_repeats_no_finished_trial(keys, tmp_path, space):
+    """SIGKILL of the command; later, of one worker; and one trial that always raises."""
+    file = space("learning_rate choice [0.001, 0.003, 0.01, 0.03, 0.1, 1e30]\n")
+    options = ["--space", file, "--searcher", "grid", "--workers", 2, "--scheduler", "none"]
+    keys = [*without(keys, "epochs", "reg_weight"), "--epochs=40", "--stopping_step=100"]
+    keys.append("--reg_weight=1.0")
+    output = tmp_path / "t"
+    process = start(tmp_path, given(keys, output, *options, model="Backbone"))
+    wait_for(process, lambda: len(finished(output)) >= 2)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = {file: file.stat().st_mtime_ns for file in finished(output)}
+    process = start(tmp_path, ["--output", output, "--resume", "--workers", 2])
+    wait_for(process, lambda: kill_a_trial(process))
+    assert process.wait() == 1
+    trials = trials_of(output)
+    assert len(trials) == 6
+    assert sorted(trials["status"]) == ["failed", *["finished"] * 5]
+    (failed,) = trials[trials["status"] == "failed"].to_dict("records")
+    assert failed["learning_rate"] == 1e30
+    assert "the training loss is" in failed["error"]
+    assert len(finished(output)) == 5
+    assert all(file.stat().st_mtime_ns == stamp for file, stamp in done.items())
+
+
+def finished(output):
+    return list(output.glob("runs/*/*/metrics.json"))
+
+
+def wait_for(process, condition):
+    while not condition():
+        assert process.poll() is None
+        time.sleep(0.05)
+
+
+def kill_a_trial(driver):
+    """Kill one of Ray's processes that runs a trial of this driver's cluster."""
+    import psutil
+
+    for child in psutil.Process(driver.pid).children(recursive=True):
+        try:
+            if "run_trial" in " ".join(child.cmdline()):
+                child.kill()
+                return True
+        except psutil.Error:
+            continue
+    return False
+
+
+@pytest.mark.slow
+def test_trials_run_on_both_nodes_of_a_cluster(keys, tmp_path, space):
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        cluster.add_node(num_cpus=1)
+        cluster.wait_for_nodes()
+        file = space("learning_rate choice [0.001, 0.003, 0.01, 0.03]\n")
+        options = ["--space", file, "--searcher", "grid", "--scheduler", "none"]
+        options += ["--ray_address", cluster.address]
+        keys = [*without(keys, "epochs"), "--epochs=20"]
+        output = tmp_path / "t"
+        assert start(tmp_path, given(keys, output, *options, model="BPR")).wait() == 0
+        nodes = trials_of(output)["node_id"].value_counts()
+        assert len(nodes) == 2
+        assert nodes.sum() == 4
+        compared = tmp_path / "c"
+        runs = ["--models", "BPR,Pop", "--dataset", "small", "--seeds", 2, "--output", compared]
+        runs += ["--ray_address", cluster.address, *keys]
+        assert start(tmp_path, runs, "compare_command").wait() == 0
+        assert (pd.read_csv(compared / "runs.csv")["status"] == "finished").all()
+    finally:
+        cluster.shutdown()
