@@ -18,7 +18,7 @@ from recbole_darec.checksums import verify
 from recbole_darec.config import Config
 from recbole_darec.data.preparation import create_dataset, data_fingerprint, prepare_data
 from recbole_darec.keys import ConfigError
-from recbole_darec.quick_start import build_model
+from recbole_darec.quick_start import build_model, embedding_fingerprints
 from recbole_darec.run_folder import RunFolder
 
 # What makes RecBole read or write pickles; a stranger's configuration may ask for it.
@@ -127,7 +127,7 @@ def load(path: str | os.PathLike[str], **moved: Any) -> Run:
     model = build_model(config, loaders[0]._dataset)
     state = checkpoint.load(folder.best, config["device"])
     checkpoint.restore(model, config["model"], state, folder.best)
-    _check_embeddings(metrics, model)
+    _check_embeddings(metrics, config, loaders[0]._dataset)
     return Run(folder, config, model.eval(), loaders, metrics)
 
 
@@ -153,10 +153,10 @@ def _check_data(
         )
 
 
-def _check_embeddings(metrics: dict[str, Any], model: torch.nn.Module) -> None:
-    alignment = getattr(model, "alignment", None)
+def _check_embeddings(metrics: dict[str, Any], config: Config, dataset: Any) -> None:
+    found = embedding_fingerprints(config, dataset)
     for side, fingerprint in metrics["embedding_fingerprints"].items():
-        if getattr(alignment, f"{side}s_side").fingerprint != fingerprint:
+        if found.get(side) != fingerprint:
             getLogger().warning(
                 f"the {side}s' side embeddings are not bit-equal to those of the run: its texts "
                 "were encoded anew, or the source changed"

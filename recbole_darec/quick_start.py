@@ -170,12 +170,13 @@ def _metrics(
         "eval_seconds": trainer.eval_seconds,
         "train_losses": trainer.train_losses,
         "dataset_fingerprint": data_fingerprint(loaders),
-        "embedding_fingerprints": _embedding_fingerprints(config, loaders[0]._dataset),
+        "embedding_fingerprints": embedding_fingerprints(config, loaders[0]._dataset),
         "versions": _versions(),
     }
 
 
-def _embedding_fingerprints(config: Config, dataset: Any) -> dict[str, str]:
+def embedding_fingerprints(config: Config, dataset: Any) -> dict[str, str]:
+    """SHA-256 of the users' and the items' side embeddings; none where the model needs none."""
     if not config.uses_text:
         return {}
     fields = {"user": dataset.uid_field, "item": dataset.iid_field}

@@ -11,8 +11,10 @@ from recbole.data.interaction import Interaction
 from recbole_darec.config import Config
 from recbole_darec.data.preparation import create_dataset
 from recbole_darec.keys import ConfigError
+from recbole_darec.load import load
 from recbole_darec.registry import parts
 from recbole_darec.standalone.alpharec import AlphaRec
+from recbole_darec.user_values import UserValues
 
 PAIRS = [("u1", "a"), ("u1", "b"), ("u2", "b"), ("u2", "d"), ("u3", "c"), ("u3", "a"), ("u4", "d")]
 VECTORS = {"a": [1.0, -0.5, 0.2], "b": [0.3, 0.8, -1.0], "c": [-0.7, 0.1, 0.4]}
@@ -148,6 +150,24 @@ def test_it_trains_by_the_script_without_a_backbone(run):
     result = run("AlphaRec", epochs=3, n_negatives=8)
     assert result["test_result"]["ndcg@10"] > 0.05
     assert run("AlphaRec", epochs=3, n_negatives=8)["test_result"] == result["test_result"]
+
+
+def test_a_loaded_run_has_the_metrics_of_the_run(run, caplog):
+    result = run("AlphaRec", epochs=1, n_negatives=4)
+    loaded = load(result["run_folder"])
+    users = loaded.loaders[2].uid_list
+    with torch.no_grad():
+        scores = loaded.model.full_sort_predict({"user_id": users}).view(len(users), -1)
+    scores[:, 0] = -2
+    for users_of_batch, (rows, items), *_ in loaded.loaders[2]:
+        scores[rows + int(torch.searchsorted(users, users_of_batch["user_id"][0])), items] = -2
+    best = scores.argmax(dim=1)
+    test = loaded.loaders[2]._dataset.inter_feat
+    pairs = set(zip(test["user_id"].tolist(), test["item_id"].tolist(), strict=True))
+    hits = [pair in pairs for pair in zip(users.tolist(), best.tolist(), strict=True)]
+    saved = UserValues.load(result["run_folder"])
+    assert hits == saved.hits[:, 0].tolist()
+    assert "not bit-equal" not in caplog.text
 
 
 def test_a_backbone_is_refused():
