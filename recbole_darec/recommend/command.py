@@ -21,6 +21,7 @@ Examples:
   run_recbole_darec.py recommend saved/DaRec-ml-100k-... --all --output top10.parquet
   run_recbole_darec.py recommend saved/DaRec-ml-100k-... --users 196 --explain
   run_recbole_darec.py recommend saved/DaRec-ml-100k-... --similar_to 50
+  run_recbole_darec.py recommend saved/DaRec-ml-100k-... --all --new_items films.jsonl --only_new
 """
 
 
@@ -46,6 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--skip_unknown", action="store_true", help="serve the rest where some ids are unknown"
     )
     parser.add_argument("--explain", action="store_true", help="add reasons to each item")
+    parser.add_argument(
+        "--new_items",
+        metavar="FILE",
+        help="items that were not in training take part: a file of ids and texts, as "
+        "item_text_file (of vectors, as item_embedding_file, if the run's items have such)",
+    )
+    parser.add_argument("--only_new", action="store_true", help="rank nothing but the new items")
     parser.add_argument("--title", help="field of <dataset>.item, or '{field} ({other})'")
     parser.add_argument(
         "--output", "-o", metavar="FILE", help=".csv, .jsonl or .parquet; default the terminal"
@@ -58,6 +66,7 @@ def main(args: argparse.Namespace) -> int:
     Raises:
         ConfigError: for a user's mistake.
     """
+    from recbole_darec.recommend.new_items import NewItems
     from recbole_darec.recommend.recommendations import FORMATS
     from recbole_darec.recommend.recommender import Recommender
 
@@ -65,12 +74,20 @@ def main(args: argparse.Namespace) -> int:
         raise ConfigError(f"output {args.output} must end in {', '.join(FORMATS)}")
     if args.explain and args.similar_to:
         raise ConfigError("--explain is about users; leave it out with --similar_to")
+    if args.explain and args.new_items:
+        raise ConfigError("--explain speaks of items that were in training; leave out --new_items")
+    if args.only_new and not args.new_items:
+        raise ConfigError("--only_new needs --new_items FILE")
     users = _users(args)
     recommender = Recommender(args.run, args.title, **moved(args))
+    if args.new_items:
+        recommender.add_items(NewItems.from_file(recommender.run, args.new_items))
     if args.similar_to:
         result = recommender.similar(args.similar_to, args.topk, args.skip_unknown)
     else:
-        result = recommender.recommend(users, args.topk, args.exclude, args.skip_unknown)
+        result = recommender.recommend(
+            users, args.topk, args.exclude, args.skip_unknown, args.only_new
+        )
     if result.skipped:
         print(f"skipped {len(result.skipped)} unknown: {_some(result.skipped)}", file=sys.stderr)
     if args.explain:

@@ -26,17 +26,16 @@ def test_neighbours_in_the_history_are_the_nearest(finished, model, spaces):
     table = explainer.explain(recommender.recommend(k=3)).table
     assert [c for c in table.columns if c.startswith("near_")] == [f"near_{s}" for s in spaces]
     run = recommender.run
+    history = {}
+    for loader in run.loaders[:2]:
+        feat = loader._dataset.inter_feat
+        for user, item in zip(feat["user_id"].tolist(), feat["item_id"].tolist(), strict=True):
+            history.setdefault(user, set()).add(item)
     for row in table.sample(20, random_state=0).to_dict(orient="records"):
-        user, item = recommender.user_rows[row["user_id"]], recommender.item_rows[row["item_id"]]
-        seen = {
-            int(i)
-            for loader in run.loaders[:2]
-            for u, i in zip(
-                loader._dataset.inter_feat["user_id"], loader._dataset.inter_feat["item_id"],
-                strict=True,
-            )
-            if u == user
-        }  # fmt: skip
+        item, seen = (
+            recommender.item_rows[row["item_id"]],
+            history[recommender.user_rows[row["user_id"]]],
+        )
         for side, name in spaces.items():
             rows = explainer.blocks.items[name]
             cosines = {i: cosine(rows[i], rows[item]) for i in seen}

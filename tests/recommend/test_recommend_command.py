@@ -103,3 +103,16 @@ def test_export(finished, tmp_path, capsys):
         str(tmp_path / "users.parquet"),
         str(tmp_path / "items.parquet"),
     ]
+
+
+def test_new_items(finished, tmp_path, capsys):
+    (tmp_path / "new.csv").write_text("item_id,text\nn1,A new film\nn2,Another one\n")
+    out = tmp_path / "new_top.csv"
+    call(command, finished(), "--all", "--new_items", tmp_path / "new.csv", "--only_new", "-o", out)
+    table = pd.read_csv(out)
+    assert set(table["item_id"]) == {"n1", "n2"}
+    assert set(table["title"]) == {"A new film", "Another one"}
+    with pytest.raises(ConfigError, match="--only_new needs --new_items"):
+        call(command, finished(), "--all", "--only_new")
+    with pytest.raises(ConfigError, match="leave out --new_items"):
+        call(command, finished(), "--all", "--explain", "--new_items", tmp_path / "new.csv")

@@ -1,0 +1,138 @@
+"""Items that were not in training, represented by their text alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.linear_model import LinearRegression
+from sklearn.neighbors import NearestNeighbors
+from sklearn.preprocessing import normalize
+
+from recbole_darec.embedding.encode import embed_texts
+from recbole_darec.embedding.precomputed import load_embeddings
+from recbole_darec.embedding.source import side_source
+from recbole_darec.embedding.text import file_source
+from recbole_darec.keys import ConfigError
+from recbole_darec.load import Run
+from recbole_darec.recommend.vectors import scored_vectors
+
+_TITLE = 60
+
+
+@dataclass(frozen=True)
+class NewItems:
+    """Items beside those of the run.
+
+    Attributes:
+        ids: external ids, ``(m,)``.
+        titles: what stands for a title, ``(m,)``.
+        vectors: raw semantic vectors of the run's encoder, ``(m, d_L)``.
+    """
+
+    ids: np.ndarray
+    titles: np.ndarray
+    vectors: np.ndarray
+
+    @classmethod
+    def from_texts(cls, run: Run, texts: Mapping[str, str]) -> NewItems:
+        """Encode texts, by external id, with the encoder of the run.
+
+        Raises:
+            ConfigError: if there are none, the run's items have precomputed vectors, or its model
+                has no text.
+        """
+        _require_text(run)
+        if str(side_source(run.config, "item")).endswith("embedding_file"):
+            raise ConfigError(
+                "the run's items have precomputed vectors: give vectors of the new items from the "
+                "same encoder"
+            )
+        titles = [
+            text if len(text) <= _TITLE else text[: _TITLE - 3] + "..." for text in texts.values()
+        ]
+        vectors = embed_texts(run.config, list(texts.values())) if texts else np.zeros((0, 1))
+        return cls._checked(run, list(texts), titles, vectors)
+
+    @classmethod
+    def from_file(cls, run: Run, path: str | os.PathLike[str]) -> NewItems:
+        """Read texts (as ``item_text_file``) or, if the run has such, vectors by external id.
+
+        Raises:
+            ConfigError: if the file cannot be read, or as ``from_texts``.
+        """
+        _require_text(run)
+        path = Path(path)
+        if str(side_source(run.config, "item")).endswith("embedding_file"):
+            ids, vectors = load_embeddings(path, "new_items")
+            return cls._checked(run, ids, [""] * len(ids), vectors)
+        settings = {**run.config.final_config_dict, "item_text_file": str(path)}
+        return cls.from_texts(run, file_source(settings, "item").as_dict())
+
+    @classmethod
+    def _checked(cls, run: Run, ids: list[str], titles: list[str], vectors: np.ndarray) -> NewItems:
+        known = sorted(set(ids) & set(run.item_ids))
+        if known:
+            raise ConfigError(f"new items {', '.join(known[:10])} are in the run's data already")
+        if not ids:
+            raise ConfigError("there are no new items")
+        width = run.dataset.side_embeddings(run.dataset.iid_field).dim
+        if vectors.shape[1] != width:
+            raise ConfigError(f"new items have {vectors.shape[1]} dimensions, the run's {width}")
+        return cls(np.array(ids), np.array(titles, dtype=object), vectors)
+
+
+@torch.no_grad()
+def new_item_vectors(run: Run, new: NewItems, neighbors: int = 5) -> np.ndarray:
+    """Vectors ``(m, d)`` of new items in the space in which the run's items are scored.
+
+    Each is the mean of the scored vectors of those items of the run that are nearest to it by
+    cosine in the semantic shared space, weighted by the cosine: DaRec's global term has made
+    neighbours there neighbours in the collaborative shared space. Alignments without a shared
+    space use RLMRec-Con's projection, or the raw semantic space. The mean of several vectors is
+    shorter than they are, so that a new item rarely outranks all known ones.
+
+    Args:
+        run: a run with an alignment.
+        new: the new items.
+        neighbors: items of the run to average.
+    """
+    items = scored_vectors(run.model)[1].cpu().numpy()
+    known, query = _semantic_spaces(run, new.vectors)
+    alignment: Any = run.model.alignment
+    rows = np.flatnonzero(alignment.items_side.present.cpu().numpy())
+    index = NearestNeighbors(n_neighbors=min(neighbors, len(rows)))
+    # On the unit sphere the nearest by distance is the nearest by cosine: d^2 = 2 - 2 cos.
+    distances, found = index.fit(normalize(known[rows])).kneighbors(normalize(query))
+    weights = np.maximum(1 - np.square(distances) / 2, 1e-6)
+    weights /= weights.sum(axis=1, keepdims=True)
+    mean: np.ndarray = (weights[:, :, None] * items[rows[found]]).sum(axis=1)
+    return mean.astype(items.dtype)
+
+
+def _semantic_spaces(run: Run, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Known and new items in the alignment's semantic space."""
+    alignment: Any = run.model.alignment
+    raw = run.dataset.side_embeddings(run.dataset.iid_field)
+    table, present = alignment.items_side.table, raw.present.cpu().numpy()
+    if not torch.equal(table.cpu(), raw.table.cpu()):
+        # Centring and whitening are affine; so the map is found from where it was applied.
+        rows = raw.table.cpu().numpy()[present], table.cpu().numpy()[present]
+        vectors = LinearRegression().fit(*rows).predict(vectors)
+    query = torch.as_tensor(vectors, dtype=table.dtype, device=table.device)
+    encoder = getattr(alignment, "semantic_shared", getattr(alignment, "projection", None))
+    if encoder is not None and next(encoder.parameters()).shape[1] == table.shape[1]:
+        table, query = encoder(table), encoder(query)
+    return table.cpu().numpy(), query.cpu().numpy()
+
+
+def _require_text(run: Run) -> None:
+    if getattr(run.model, "alignment", None) is None:
+        raise ConfigError(
+            f"model {run.metrics['model']} knows no text; new items need a run with an alignment"
+        )

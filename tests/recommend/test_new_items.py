@@ -1,0 +1,114 @@
+"""New items by text alone: where they land, how they are ranked, what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from recbole_darec.keys import ConfigError
+from recbole_darec.load import load
+from recbole_darec.recommend.new_items import NewItems, new_item_vectors
+from recbole_darec.recommend.recommender import Recommender
+from recbole_darec.recommend.vectors import scored_vectors
+
+TEXTS = {"new1": "Star Wars again (1999). Genres: Action Sci-Fi", "new2": "A quiet romance"}
+
+
+def unit(rows):
+    return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("model", "overrides"),
+    [("DaRec", {}), ("DaRec", {"embedding_transform": "center"}), ("RLMRecCon", {}), ("KAR", {})],
+)
+def test_a_text_of_a_known_item_lands_on_that_item(finished, model, overrides):
+    """With one neighbour, the vector of a copy is the vector of the original."""
+    run = load(finished(model, **overrides))
+    raw = run.dataset.side_embeddings("item_id").table[5:9].numpy()
+    new = NewItems(np.array(list("abcd")), np.array([""] * 4, dtype=object), raw)
+    found = new_item_vectors(run, new, neighbors=1)
+    np.testing.assert_allclose(found, scored_vectors(run.model)[1][5:9], atol=1e-5)
+
+
+def test_vectors_in_plain_loops(finished):
+    run = load(finished())
+    new = NewItems.from_texts(run, TEXTS)
+    shared = run.model.alignment.semantic_shared
+    with torch.no_grad():
+        known = shared(run.model.alignment.items_side.table).double().numpy()
+        asked = shared(torch.from_numpy(new.vectors)).double().numpy()
+    items = scored_vectors(run.model)[1].double().numpy()
+    for row, query in zip(new_item_vectors(run, new, 3), asked, strict=True):
+        cosines = {i: float(unit(known[i]) @ unit(query)) for i in range(1, len(known))}
+        best = sorted(cosines, key=lambda i: -cosines[i])[:3]
+        mean = sum(cosines[i] * items[i] for i in best) / sum(cosines[i] for i in best)
+        np.testing.assert_allclose(row, mean, atol=1e-5)
+
+
+def test_they_take_part_in_the_ranking(finished):
+    recommender = Recommender(finished())
+    before = recommender.recommend(k=200, exclude="none").table
+    after = recommender.add_items(TEXTS).recommend(k=200, exclude="none").table
+    assert len(after) == 60 * 92
+    pairs = after.set_index(["user_id", "item_id"])["score"]
+    known = before.set_index(["user_id", "item_id"])["score"]
+    np.testing.assert_allclose(pairs[known.index], known, atol=1e-6)
+    vectors = new_item_vectors(recommender.run, NewItems.from_texts(recommender.run, TEXTS))
+    user = recommender.run.user_ids[7]
+    users = recommender.vectors[0][7].numpy()
+    assert pairs[(user, "new2")] == pytest.approx(float(users @ vectors[1]), abs=1e-6)
+    titles = after.drop_duplicates("item_id").set_index("item_id")["title"]
+    assert titles["new2"] == "A quiet romance"
+
+
+def test_only_new_items_and_items_like_a_new_one(finished):
+    recommender = Recommender(finished()).add_items(TEXTS)
+    table = recommender.recommend(k=5, only_new=True).table
+    assert set(table["item_id"]) == set(TEXTS)
+    assert len(table) == 120
+    similar = recommender.similar(["new1"], k=200).table
+    assert len(similar) == 91
+    assert "new1" not in set(similar["item_id"])
+
+
+def test_texts_from_a_file(finished, tmp_path):
+    run = load(finished())
+    lines = [json.dumps({"item_id": i, "text": t}) for i, t in TEXTS.items()]
+    (tmp_path / "new.jsonl").write_text("\n".join(lines))
+    read, given = NewItems.from_file(run, tmp_path / "new.jsonl"), NewItems.from_texts(run, TEXTS)
+    assert list(read.ids) == list(given.ids)
+    np.testing.assert_array_equal(read.vectors, given.vectors)
+    long = NewItems.from_texts(run, {"x": "word " * 40})
+    assert len(long.titles[0]) == 60
+
+
+def test_vectors_from_a_file_where_the_run_has_such(finished, small_data, tmp_path):
+    import pandas as pd
+
+    ids = pd.read_csv(small_data / "small" / "small.item", sep="\t", dtype=str)["item_id:token"]
+    place = tmp_path / "vectors.npz"
+    rows = np.random.default_rng(0).normal(size=(len(ids), 6)).astype(np.float32)
+    np.savez(place, ids=ids.to_numpy(dtype=str), embeddings=rows)
+    run = load(finished(item_embedding_file=str(place), item_template=None))
+    np.savez(tmp_path / "new.npz", ids=np.array(["n1"]), embeddings=rows[:1])
+    found = NewItems.from_file(run, tmp_path / "new.npz")
+    np.testing.assert_array_equal(found.vectors, rows[:1])
+    with pytest.raises(ConfigError, match="have precomputed vectors: give vectors"):
+        NewItems.from_texts(run, TEXTS)
+    np.savez(tmp_path / "thin.npz", ids=np.array(["n1"]), embeddings=rows[:1, :3])
+    with pytest.raises(ConfigError, match="new items have 3 dimensions, the run's 6"):
+        NewItems.from_file(run, tmp_path / "thin.npz")
+
+
+def test_mistakes(finished, tmp_path):
+    with pytest.raises(ConfigError, match="model BPR knows no text"):
+        Recommender(finished("BPR")).add_items(TEXTS)
+    recommender = Recommender(finished())
+    with pytest.raises(ConfigError, match="new items 50 are in the run's data already"):
+        recommender.add_items({"50": "Star Wars"})
+    with pytest.raises(ConfigError, match="there are no new items"):
+        recommender.add_items({})
+    with pytest.raises(ConfigError, match=r"nowhere.jsonl does not exist"):
+        NewItems.from_file(recommender.run, tmp_path / "nowhere.jsonl")
