@@ -22,13 +22,13 @@ def _multiply(matrix: Tensor, x: Tensor) -> Tensor:
         return torch.mm(matrix, x.to(matrix.dtype))
 
 
-def _smooth(matrix: Tensor, x: Tensor, n_layers: int) -> Tensor:
+def _smooth(matrix: Tensor, x: Tensor, n_layers: int, scale: float) -> Tensor:
     with torch.autocast(x.device.type, enabled=False):
         x = x.to(matrix.dtype)
         out = x
-        for _ in range(n_layers):
+        for _ in range(n_layers - 1):
             out = torch.addmm(x, matrix, out)
-        return out
+        return torch.addmm(x, matrix, out, beta=scale, alpha=scale)
 
 
 class _SymmetricProduct(torch.autograd.Function):
@@ -45,20 +45,20 @@ class _SymmetricProduct(torch.autograd.Function):
 
 
 class _SymmetricSmoothing(torch.autograd.Function):
-    """``sum_{k=0..K} A^k x`` by Horner's rule; self-adjoint as ``A`` is symmetric."""
+    """``s sum_{k=0..K} A^k x`` by Horner's rule; self-adjoint as ``A`` is symmetric."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, matrix: Tensor, n_layers: int) -> Tensor:
-        ctx.matrix, ctx.n_layers = matrix, n_layers
-        return _smooth(matrix, x, n_layers)
+    def forward(ctx: Any, x: Tensor, matrix: Tensor, n_layers: int, scale: float) -> Tensor:
+        ctx.matrix, ctx.n_layers, ctx.scale = matrix, n_layers, scale
+        return _smooth(matrix, x, n_layers, scale)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        return _smoothing(grads[0], ctx.matrix, ctx.n_layers), None, None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
+        return _smoothing(grads[0], ctx.matrix, ctx.n_layers, ctx.scale), None, None, None
 
 
 _product: Callable[[Tensor, Tensor], Tensor] = _SymmetricProduct.apply
-_smoothing: Callable[[Tensor, Tensor, int], Tensor] = _SymmetricSmoothing.apply
+_smoothing: Callable[[Tensor, Tensor, int, float], Tensor] = _SymmetricSmoothing.apply
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,15 @@ class Adjacency:
         """One step ``A x``: ``(n_users + n_items, d) -> (n_users + n_items, d)``."""
         return _product(x, self.matrix)
 
-    def smooth(self, x: Tensor, n_layers: int) -> Tensor:
-        """Sum of all layers ``x + A x + ... + A^n_layers x``, in the shape of ``x``."""
-        return _smoothing(x, self.matrix, n_layers)
+    def smooth(self, x: Tensor, n_layers: int, scale: float = 1.0) -> Tensor:
+        """Scaled sum of all layers ``scale (x + A x + ... + A^n_layers x)``, in the shape of ``x``.
+
+        Args:
+            x: ``(n_users + n_items, d)``.
+            n_layers: at least 1.
+            scale: factor of the sum; it costs nothing.
+        """
+        return _smoothing(x, self.matrix, n_layers, scale)
 
 
 class BipartiteGraph(nn.Module):
@@ -156,9 +162,9 @@ class BipartiteGraph(nn.Module):
         """One step over the whole graph, see ``Adjacency.propagate``."""
         return self.adjacency.propagate(x)
 
-    def smooth(self, x: Tensor, n_layers: int) -> Tensor:
+    def smooth(self, x: Tensor, n_layers: int, scale: float = 1.0) -> Tensor:
         """Sum of all layers over the whole graph, see ``Adjacency.smooth``."""
-        return self.adjacency.smooth(x, n_layers)
+        return self.adjacency.smooth(x, n_layers, scale)
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Rows of the users and rows of the items of ``x``."""

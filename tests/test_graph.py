@@ -61,6 +61,8 @@ def test_any_graph_equals_plain_loops(pairs, n_layers):
     torch.testing.assert_close(graph.propagate(x), matrix @ x, atol=1e-6, rtol=0)
     layers = [torch.linalg.matrix_power(matrix, k) @ x for k in range(n_layers + 1)]
     torch.testing.assert_close(graph.smooth(x, n_layers), sum(layers), atol=1e-6, rtol=0)
+    quarter = graph.smooth(x, n_layers, 0.25)
+    torch.testing.assert_close(quarter, sum(layers) / 4, atol=1e-6, rtol=0)
 
 
 def test_edges_are_the_distinct_pairs_by_user_then_item(graph):
@@ -81,6 +83,7 @@ def test_gradient_through_a_view_is_that_of_the_view(graph):
     adjacency = graph.drop_edges(0.5, renormalise=True, generator=torch.Generator().manual_seed(1))
     x = torch.randn(9, 2, dtype=torch.float64, requires_grad=True)
     assert gradcheck(lambda x: adjacency.smooth(x, 2), x)
+    assert gradcheck(lambda x: adjacency.smooth(x, 2, 0.25), x)
 
 
 @pytest.mark.parametrize("renormalise", [True, False])

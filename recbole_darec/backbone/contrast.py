@@ -10,6 +10,8 @@ import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from recbole_darec.gather import rows_of
+
 # Products held at a time: what stays in a CPU's cache, and what keeps a GPU busy.
 _BLOCK_ON_CPU, _BLOCK_ON_GPU = 2**20, 2**27
 
@@ -120,5 +122,5 @@ def node_info_nce(first: Tensor, second: Tensor, nodes: Tensor, temperature: flo
         temperature: > 0.
     """
     distinct, counts = torch.unique(nodes, return_counts=True)
-    anchors, positives = F.embedding(distinct, first), F.embedding(distinct, second)
+    anchors, positives = rows_of(first, distinct), rows_of(second, distinct)
     return info_nce(anchors, positives, second, temperature, counts)

@@ -46,7 +46,7 @@ class LightGCN(PairwiseBackbone):
 
     def aggregate(self, adjacency: Adjacency, ego: Tensor) -> Tensor:
         """Mean or sum of all layers over the graph or a view of it, in the shape of ``ego``."""
-        return adjacency.smooth(ego * self._layer_scale, self.n_layers)
+        return adjacency.smooth(ego, self.n_layers, self._layer_scale)
 
     def _training_graph(self) -> Adjacency:
         if self.training and self._keep_rate < 1:

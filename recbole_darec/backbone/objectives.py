@@ -11,6 +11,7 @@ from torch import Tensor
 
 from recbole_darec.backbone.base import Triples
 from recbole_darec.backbone.output import CollaborativeOutput
+from recbole_darec.gather import rows_of
 
 _GAMMA: float = BPRLoss().gamma
 
@@ -26,8 +27,8 @@ def bpr_loss(output: CollaborativeOutput, batch: Triples, form: str = "recbole")
 
     Source: Rendle et al., UAI 2009; RecBole's ``BPRLoss``; RLMRec's ``cal_bpr_loss``.
     """
-    users = F.embedding(batch.users, output.users)
-    items = F.embedding(torch.cat([batch.positives, batch.negatives]), output.items)
+    users = rows_of(output.users, batch.users)
+    items = rows_of(output.items, torch.cat([batch.positives, batch.negatives]))
     positives, negatives = torch.split(items, batch.positives.numel())
     margin = torch.linalg.vecdot(users, positives - negatives)
     if form == "softplus":
@@ -44,7 +45,7 @@ def batch_l2(table: Tensor, batch: Triples, n_users: int, squared: bool) -> Tens
         n_users: number of rows that belong to users.
         squared: half the squared norms in the place of the norms.
     """
-    squares = table.square().sum(1)
+    squares: Tensor = torch.linalg.vecdot(table, table)
     sums = [
         squares[rows].sum()
         for rows in (batch.users, batch.positives + n_users, batch.negatives + n_users)

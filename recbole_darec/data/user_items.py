@@ -48,9 +48,13 @@ class UserItems:
         if not len(self.keys):
             return np.zeros(len(users), dtype=bool)
         wanted = users * self.n_items + items
-        places = np.searchsorted(self.keys, wanted)
+        # A search for ascending keys goes through memory in one direction.
+        order = np.argsort(wanted)
+        ascending = wanted[order]
+        places = np.searchsorted(self.keys, ascending)
         places[places == len(self.keys)] = 0
-        found: NDArray[np.bool_] = self.keys[places] == wanted
+        found = np.empty(len(wanted), dtype=bool)
+        found[order] = self.keys[places] == ascending
         return found
 
     def users(self) -> Ids:
