@@ -223,8 +223,9 @@ class Config(RecBoleConfig):  # type: ignore[misc]
         if not file.is_file():
             return  # the check of key 'protocol' names the nearest one
         values = self._load_config_files([str(file)])
-        by_backbone = values.pop("backbones", {})
-        values |= by_backbone.get(self._early("backbone"), {})
+        by_part = values.pop("parts", {})
+        for name in (self._early("backbone"), self.model):
+            values |= by_part.get(name, {})
         of_parts = {k for f in FAMILIES for part in parts(f).values() for k in part.load().keys}
         foreign = of_parts - set(self._declared_keys())
         self.internal_config_dict |= {k: v for k, v in values.items() if k not in foreign}

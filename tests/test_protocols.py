@@ -9,7 +9,7 @@ from recbole_darec.config import Config
 from recbole_darec.keys import ConfigError
 from recbole_darec.known_keys import all_key_names
 from recbole_darec.paths import properties_dir
-from recbole_darec.registry import parts, recbole_properties
+from recbole_darec.registry import FAMILIES, parts, recbole_properties
 
 PRESETS = sorted((properties_dir() / "protocol").glob("*.yaml"))
 
@@ -21,10 +21,11 @@ def config(model="Backbone", **keys):
 @pytest.mark.parametrize("file", PRESETS, ids=lambda file: file.stem)
 def test_every_key_of_a_preset_exists(file):
     values = yaml.safe_load(file.read_text()) or {}
-    by_backbone = values.pop("backbones", {})
+    by_part = values.pop("parts", {})
     assert set(values) <= all_key_names()
-    for name, keys in by_backbone.items():
-        assert set(keys) <= set(parts("backbone")[name].load().keys), name
+    known = {name: part for family in FAMILIES for name, part in parts(family).items()}
+    for name, keys in by_part.items():
+        assert set(keys) <= set(known[name].load().keys), name
 
 
 def test_rlmrec_sets_what_the_reference_says():
@@ -48,6 +49,12 @@ def test_rlmrec_sets_what_the_reference_says():
         "reg_weight": 1e-6,
     }
     assert {key: preset[key] for key in expected} == expected
+
+
+def test_rlmrec_sets_keys_of_the_alignment():
+    assert config("RLMRecGen", protocol="rlmrec")["gen_mask_ratio"] == 0.15
+    assert config("RLMRecGen")["gen_mask_ratio"] == 0.1
+    assert config("RLMRecGen", protocol="rlmrec", gen_mask_ratio=0.3)["gen_mask_ratio"] == 0.3
 
 
 def test_preset_is_recboles_unless_asked_for():
@@ -130,3 +137,11 @@ def test_our_models_cannot_do_without_negative_items():
 def test_the_script_trains_on_adapted_models(run, small_data, model, backbone):
     result = run(model, backbone=backbone, epochs=1)
     assert 0 < result["test_result"]["ndcg@10"] < 1
+
+
+@pytest.mark.parametrize("name", ["BPR", "LightGCN", "SGL", "SimpleX"])
+def test_a_bare_adapted_model_has_the_numbers_of_recboles(run, name):
+    theirs = run(name, epochs=2)
+    adapted = run("Backbone", backbone=f"recbole/{name}", epochs=2)
+    assert adapted["test_result"] == theirs["test_result"]
+    assert adapted["best_valid_result"] == theirs["best_valid_result"]
