@@ -84,7 +84,7 @@ class OpenAIServer:
     def wait_for(self, count: int) -> None:
         """Until so many requests have arrived."""
         with self.arrived:
-            assert self.arrived.wait_for(lambda: len(self.asked) >= count, timeout=60)
+            assert self.arrived.wait_for(lambda: len(self.asked) >= count, timeout=300)
 
 
 def _handler(server: OpenAIServer) -> type[BaseHTTPRequestHandler]:
@@ -93,7 +93,7 @@ def _handler(server: OpenAIServer) -> type[BaseHTTPRequestHandler]:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             number = server.note(body, self.headers.get("Authorization"))
             if server.free is not None and number > server.free:
-                server.hold.wait(60)
+                server.hold.wait(300)
             try:
                 fault = server.faults.pop(0) if server.faults else None
                 if isinstance(fault, int):

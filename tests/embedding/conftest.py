@@ -1,10 +1,15 @@
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from openai_server import KEY, OpenAIServer
+from tiny_models import bert, decoder, llama
 
 from recbole_darec.paths import properties_dir
+
+__all__ = ["bert", "decoder", "llama"]
 
 
 @pytest.fixture
@@ -36,3 +41,12 @@ def settings(tmp_path: Path) -> dict[str, Any]:
         "embedding_dir": str(tmp_path / "store"),
         "device": "cpu",
     }
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
+    """A running endpoint, and its key in the environment."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with OpenAIServer() as running:
+        yield running

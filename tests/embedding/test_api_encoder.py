@@ -5,7 +5,6 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +19,6 @@ from recbole_darec.embedding.store import list_store
 from recbole_darec.keys import ConfigError
 
 TEXTS = [f"text {i}" for i in range(10)]
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with OpenAIServer() as running:
-        yield running
 
 
 @pytest.fixture

@@ -8,61 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tiny_models import TEXTS
 
 from recbole_darec.embedding.huggingface import TextEncoder, pool
 from recbole_darec.keys import ConfigError
-
-WORDS = [f"w{i}" for i in range(60)]
-TEXTS = [" ".join(WORDS[(7 * i + k) % 60] for i in range(k)) for k in (3, 1, 12, 7, 30)]
-
-
-def save_tokenizer(folder: Path, bert: bool) -> None:
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast
-
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-    vocabulary = {word: i for i, word in enumerate(special + WORDS)}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))  # noqa: S106
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    names: dict[str, Any] = {"unk_token": "[UNK]", "eos_token": "[SEP]"}
-    if bert:
-        tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-        names |= {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(folder)
-
-
-@pytest.fixture(scope="session")
-def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny random encoder model."""
-    from transformers import BertConfig, BertModel
-
-    folder = tmp_path_factory.mktemp("bert")
-    torch.manual_seed(0)
-    shape = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
-    BertModel(
-        BertConfig(
-            vocab_size=64,
-            intermediate_size=32,
-            max_position_embeddings=20,
-            initializer_range=0.5,
-            **shape,
-        )
-    ).save_pretrained(folder)
-    save_tokenizer(folder, bert=True)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def decoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny random causal model with learned positions and no padding token."""
-    from transformers import GPT2Config, GPT2LMHeadModel
-
-    folder = tmp_path_factory.mktemp("decoder")
-    torch.manual_seed(0)
-    shape = GPT2Config(vocab_size=64, n_embd=16, n_layer=2, n_head=2, n_positions=40)
-    GPT2LMHeadModel(shape).save_pretrained(folder)
-    save_tokenizer(folder, bert=False)
-    return folder
 
 
 def encoder(settings: dict[str, Any], folder: Path, **changes: Any) -> TextEncoder:

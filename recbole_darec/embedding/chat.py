@@ -1,0 +1,90 @@
+"""Answers of a chat model behind an endpoint that speaks OpenAI's API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from recbole_darec.embedding.api_encoder import PREFIX
+from recbole_darec.embedding.endpoint import AnswerError, Endpoint, EndpointError
+from recbole_darec.embedding.generator import Answer, judged
+from recbole_darec.embedding.prompt import Prompt
+from recbole_darec.embedding.tokens import estimated_tokens
+from recbole_darec.keys import ConfigError
+
+# Statuses that speak of this one prompt: too long, or against the provider's rules.
+_OF_THE_PROMPT = {400, 413, 422}
+_ATTEMPTS = 3
+
+
+class ChatGenerator:
+    """A prompt is one request to ``/chat/completions``.
+
+    Args:
+        config: the keys ``api_*`` of ``properties/embedding.yaml``.
+        name: ``openai:MODEL``.
+        max_tokens: of an answer.
+        temperature: 0 for the likeliest answer.
+        accept_cut: whether an answer that reached ``max_tokens`` counts.
+        options: more entries of the request; None removes one.
+
+    Raises:
+        ConfigError: if the configuration is wrong.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        name: str,
+        max_tokens: int,
+        temperature: float,
+        accept_cut: bool,
+        options: Mapping[str, Any],
+    ) -> None:
+        model = name.removeprefix(PREFIX)
+        if not model:
+            raise ConfigError(f"--profile_model is '{name}'; expected {PREFIX}MODEL")
+        self.name = name
+        self.batch, self.concurrency, self.counts_exactly = 1, config["api_concurrency"], False
+        self._endpoint = Endpoint(config)
+        self._max_tokens, self._accept_cut = max_tokens, accept_cut
+        request = {"model": model, "max_tokens": max_tokens, "temperature": temperature, **options}
+        self._request = {key: value for key, value in request.items() if value is not None}
+        self.settings: Mapping[str, Any] = {"api_base": self._endpoint.base, **self._request}
+
+    def generate(self, prompts: Sequence[Prompt]) -> list[Answer]:
+        """Answers in the order of the prompts; one request each.
+
+        Raises:
+            EndpointError: if the endpoint refuses whatever it is asked, or fails to the last.
+        """
+        return [self._one(prompt) for prompt in prompts]
+
+    def token_counts(self, prompts: Sequence[Prompt]) -> list[int]:
+        """Estimated tokens of each prompt."""
+        return [estimated_tokens(prompt.system + prompt.user) for prompt in prompts]
+
+    def _one(self, prompt: Prompt) -> Answer:
+        messages = [{"role": "user", "content": prompt.user}]
+        if prompt.system:
+            messages.insert(0, {"role": "system", "content": prompt.system})
+        body = {**self._request, "messages": messages}
+        try:
+            return self._endpoint.post("/chat/completions", body, self._read, _ATTEMPTS)
+        except AnswerError as error:
+            return Answer(problem=str(error))
+        except EndpointError as error:
+            if error.status in _OF_THE_PROMPT:
+                return Answer(problem=str(error))
+            raise
+
+    def _read(self, answer: Any) -> Answer:
+        try:
+            choice = answer["choices"][0]
+            text = choice["message"]["content"]
+            cut = choice.get("finish_reason") == "length"
+        except (LookupError, TypeError, AttributeError):
+            raise AnswerError("the answer holds no message") from None
+        if not isinstance(text, str) or not (text.strip() or cut):
+            raise AnswerError("the answer is empty")
+        return judged(text, cut, self._max_tokens, self._accept_cut)

@@ -1,0 +1,119 @@
+"""The file of profiles: one json object a line, only ever added to."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from recbole_darec.keys import ConfigError
+
+
+class ProfileFile:
+    """Profiles by id, as a text file that training reads (``item_text_file``).
+
+    A line is ``{"<id field>": id, "profile": text, "made": {"by": model, "from": digest}}``. It
+    is written at once and reaches the disk before the next: a process that is killed loses what it
+    had not been answered, and half a line at the end is removed by the next. Use as a context
+    manager; meanwhile no other process may write.
+
+    Args:
+        path: the file; made if need be.
+        id_field: name of the id's column.
+
+    Raises:
+        ConfigError: on entering, if the file is not such a file, or another process writes it.
+    """
+
+    def __init__(self, path: Path, id_field: str) -> None:
+        self.path, self._id_field = path, id_field
+        self._lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=0)
+        self._file = -1
+        self.made: dict[str, str] = {}
+
+    def __enter__(self) -> ProfileFile:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+            self._remove_half_line()
+            self.made = made_profiles(self.path, self._id_field)
+            self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        except Timeout:
+            raise ConfigError(f"--output: another process is writing {self.path}") from None
+        except OSError as error:
+            raise ConfigError(
+                f"--output: {self.path} cannot be written: {error.strerror}"
+            ) from None
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        os.close(self._file)
+        self._lock.release()
+
+    def append(self, identity: str, profile: str, model: str, digest: str) -> None:
+        """Add a profile."""
+        made = {"by": model, "from": digest}
+        row = {self._id_field: identity, "profile": profile, "made": made}
+        os.write(self._file, json.dumps(row, ensure_ascii=False).encode() + b"\n")
+        os.fsync(self._file)
+        self.made[identity] = digest
+
+    def drop(self, ids: Collection[str]) -> None:
+        """Remove the profiles of some ids, all at once."""
+        if not ids:
+            return
+        kept = [
+            line for identity, _, line in _lines(self.path, self._id_field) if identity not in ids
+        ]
+        temporary = self.path.with_name(f".{self.path.name}.tmp")
+        temporary.write_bytes(b"".join(kept))
+        os.close(self._file)
+        temporary.replace(self.path)
+        self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND)
+        self.made = {i: digest for i, digest in self.made.items() if i not in ids}
+
+    def _remove_half_line(self) -> None:
+        if self.path.is_file():
+            with self.path.open("rb+") as file:
+                content = file.read()
+                file.truncate(content.rfind(b"\n") + 1)
+
+
+def made_profiles(path: Path, id_field: str) -> dict[str, str]:
+    """What each profile of a file was made from, by id; empty where there is no file.
+
+    Raises:
+        ConfigError: if it is not a file of profiles, or an id stands twice.
+    """
+    made: dict[str, str] = {}
+    for identity, row, _ in _lines(path, id_field) if path.is_file() else ():
+        if identity in made:
+            raise ConfigError(f"{path} has more than one profile for '{identity}'; remove one")
+        made[identity] = row["made"]["from"]
+    return made
+
+
+def _lines(path: Path, id_field: str) -> Iterator[tuple[str, Mapping[str, Any], bytes]]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                row = json.loads(line)
+                identity, _ = str(row[id_field]), row["made"]["from"]
+            except (ValueError, LookupError, TypeError):
+                raise ConfigError(
+                    f"{path}, line {number}, is not a profile of this command; choose another "
+                    "--output"
+                ) from None
+            yield identity, row, line
