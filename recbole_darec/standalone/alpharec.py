@@ -36,7 +36,7 @@ class AlphaRec(RepresentationRecommender):
     """
 
     keys: ClassVar[Mapping[str, Key]] = {
-        "n_layers": Key(int, low=0),
+        "n_layers": Key(int, low=1),
         "projection_layers": Key(int, low=1),
         "projection_hidden": Key(int, low=1, optional=True),
         "projection_activation": Key(str, choices=("leaky_relu", "relu", "gelu", "tanh")),
@@ -72,7 +72,7 @@ class AlphaRec(RepresentationRecommender):
         """Representations of length 1, ``(n_users, embedding_size)`` and ``(n_items, ...)``."""
         known = self.semantic.any(1, keepdim=True)
         ego = self.projection(self.semantic) * known
-        nodes = self.graph.smooth(ego / (self.n_layers + 1), self.n_layers)
+        nodes = self.graph.smooth(ego, self.n_layers)  # their sum, which has the mean's direction
         return CollaborativeOutput(*self.graph.split(F.normalize(nodes)))
 
     def loss_terms(self, interaction: Any) -> dict[str, Tensor]:
