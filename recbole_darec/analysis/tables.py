@@ -178,8 +178,8 @@ def to_latex(summary: pd.DataFrame) -> str:
     tables = []
     for (dataset, grouping), part in summary.groupby(["dataset", "grouping"], sort=False):
         rows = ["model"] if grouping == "all" else ["group", "model"]
-        wide = _wide(part, rows).map(_latex).rename(columns=_latex)
-        title = _latex(str(dataset)) + ("" if grouping == "all" else f", {_GROUPINGS[grouping]}")
+        wide = _wide(part, rows).map(latex).rename(columns=latex)
+        title = latex(str(dataset)) + ("" if grouping == "all" else f", {_GROUPINGS[grouping]}")
         tables.append(wide.to_latex(index=False, escape=False, caption=title, position="t"))
     return "\n".join(tables)
 
@@ -222,7 +222,8 @@ def _cell(row: dict[str, float]) -> str:
     return text
 
 
-def _latex(text: str) -> str:
+def latex(text: str) -> str:
+    """Text with LaTeX's special characters written as commands."""
     for plain, command in (("_", r"\_"), ("%", r"\%"), ("±", r"$\pm$"), ("#", r"\#")):
         text = text.replace(plain, command)
     return text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from pathlib import Path
+from typing import Any
 
 from recbole_darec.keys import ConfigError
 
@@ -29,3 +30,10 @@ def write_text(file: Path, text: str, option: str = "--output") -> None:
             f"{file} cannot be written ({error.strerror}); set {option} to a folder that you may "
             "write to"
         ) from error
+
+
+def save_figure(figure: Any, file: Path) -> None:
+    """Write a Matplotlib figure, whole or not at all; the format is the file's suffix."""
+    temporary = file.with_name(f".{file.name}")
+    figure.savefig(temporary, dpi=150, format=file.suffix[1:])
+    temporary.replace(file)

@@ -12,9 +12,9 @@ from typing import Any
 from recbole_darec.experiment.files import write_text
 from recbole_darec.experiment.search_space import (
     Dimension,
+    chosen_space,
     declared_space,
     parse_space,
-    read_space,
 )
 from recbole_darec.keys import ConfigError
 
@@ -67,7 +67,7 @@ class Search:
         files = [name for given in args.config_files for name in given.split()]
         config = Config(args.model, args.dataset, files, command_line=args.keys)
         backbone = config["backbone"] if config.is_ours else None
-        space = {**declared_space(config.model, backbone), **_file_space(args.space)}
+        space = chosen_space(declared_space(config.model, backbone), args.space)
         _check_corners(args, files, parse_space(space))
         if not 0 < config["eval_step"] <= config["epochs"]:
             raise ConfigError("a search needs validation: set eval_step between 1 and epochs")
@@ -166,10 +166,6 @@ class Search:
                 f"{output} holds another search: {', '.join(changed)} differ from what is given. "
                 "Choose another --output, or resume it by --resume --output alone"
             )
-
-
-def _file_space(file: str | None) -> dict[str, str | None]:
-    return read_space(file) if file else {}
 
 
 def _shared(config: Any) -> dict[str, Any]:

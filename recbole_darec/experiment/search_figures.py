@@ -6,18 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
-
-from recbole_darec.experiment.search_space import Dimension
-
-matplotlib.use("Agg")
-
-from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 from pandas.plotting import parallel_coordinates
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.inspection import permutation_importance
+
+from recbole_darec.experiment.files import save_figure
+from recbole_darec.experiment.search_space import Dimension
 
 _THIRDS = ["lower third", "middle third", "upper third"]
 
@@ -65,11 +62,12 @@ def coordinates(trials: pd.DataFrame, dimensions: Mapping[str, Dimension]) -> pd
 
 def draw_importance(table: pd.DataFrame, file: Path) -> None:
     """Bars of the result of ``importance``."""
-    figure, axes = plt.subplots(figsize=(6, 1 + 0.4 * len(table)), layout="constrained")
+    figure = Figure(figsize=(6, 1 + 0.4 * len(table)), layout="constrained")
+    axes = figure.subplots()
     axes.barh(table["key"], table["importance"], xerr=table["std"], color="tab:blue")
     axes.invert_yaxis()
     axes.set_xlabel("permutation importance (fall of $R^2$)")
-    _save(figure, file)
+    save_figure(figure, file)
 
 
 def draw_parallel_coordinates(
@@ -81,23 +79,17 @@ def draw_parallel_coordinates(
     low, high = rows[score].min(), rows[score].max()
     values[score] = (rows[score] - low) / (high - low) if high > low else 0.5
     values["third"] = pd.cut(rows[score].rank(pct=True), [0, 1 / 3, 2 / 3, 1], labels=_THIRDS)
-    figure, axes = plt.subplots(figsize=(2 + 1.5 * len(values.columns), 4), layout="constrained")
+    figure = Figure(figsize=(2 + 1.5 * len(values.columns), 4), layout="constrained")
+    axes = figure.subplots()
     parallel_coordinates(
         values.sort_values(score), "third", ax=axes, color=["0.7", "tab:blue", "tab:red"], alpha=0.8
     )
     ticks = [f"{key}\n{_range(dimension)}" for key, dimension in dimensions.items()]
     axes.set_xticklabels([*ticks, f"{score}\n{low:g} to {high:g}"], fontsize=8)
     axes.set_yticks([])
-    _save(figure, file)
+    save_figure(figure, file)
 
 
 def _range(dimension: Dimension) -> str:
     low, high = dimension.corners()[0], dimension.corners()[-1]
     return " to ".join(f"{v:.3g}" if isinstance(v, float) else str(v) for v in (low, high))
-
-
-def _save(figure: Any, file: Path) -> None:
-    temporary = file.with_name(f".{file.name}")
-    figure.savefig(temporary, dpi=150, format=file.suffix[1:])
-    plt.close(figure)
-    temporary.replace(file)

@@ -18,6 +18,7 @@ _SYNTAX = (
     "expected 'choice [a, b, ...]', 'uniform low,high', 'quniform low,high,step' or "
     "'loguniform low,high' (natural logarithms of the bounds)"
 )
+_YAML = (".yaml", ".yml")
 _N_NUMBERS = {"uniform": 2, "quniform": 3, "loguniform": 2}
 
 
@@ -107,6 +108,18 @@ def declared_space(model: str, backbone: str | None) -> dict[str, str]:
     return space
 
 
+def chosen_space(declared: Mapping[str, str], file: str | Path | None) -> dict[str, str | None]:
+    """The declared space, changed key by key by a yaml, or replaced by a ``hyper.test`` file.
+
+    Raises:
+        ConfigError: if the file cannot be read or a line has another form.
+    """
+    if file is None:
+        return dict(declared)
+    given = read_space(file)
+    return {**declared, **given} if Path(file).suffix in _YAML else given
+
+
 def read_space(file: str | Path) -> dict[str, str | None]:
     """A yaml ``key: choice [..]``, or a ``hyper.test`` file of RecBole.
 
@@ -117,7 +130,7 @@ def read_space(file: str | Path) -> dict[str, str | None]:
         text = Path(file).read_text("utf-8")
     except OSError as error:
         raise ConfigError(f"search space {file} cannot be read: {error.strerror}") from error
-    if Path(file).suffix in (".yaml", ".yml"):
+    if Path(file).suffix in _YAML:
         try:
             content = yaml.safe_load(text) or {}
         except yaml.YAMLError as error:

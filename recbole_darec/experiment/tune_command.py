@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 DESCRIPTION = "Search hyper-parameters on the validation metric; the winner alone is tested."
 EXAMPLE = """\
-The space is what the model declares, changed by --space: a yaml 'key: choice [0.1, 1]' or a
-hyper.test file of RecBole. Any key by --key=value holds for all trials. Example:
+The space is what the model declares; --space FILE changes it key by key if it is a yaml
+('key: choice [0.1, 1]', '~' to leave a key out) and replaces it if it is a hyper.test file of
+RecBole. Any key by --key=value holds for all trials. Example:
   run_recbole_darec.py tune --model DaRec --dataset ml-100k --num_samples 16 --workers 2 \\
       --output results/tune-darec --epochs=100
 Then: run_recbole_darec.py --config_files results/tune-darec/best.yaml
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", "-m", help="default DaRec")
     parser.add_argument("--dataset", "-d", help="default ml-100k")
     parser.add_argument("--config_files", nargs="+", default=[], metavar="FILE")
-    parser.add_argument("--space", metavar="FILE", help="search space, over the declared one")
+    parser.add_argument("--space", metavar="FILE", help="yaml or hyper.test: see below")
     parser.add_argument("--num_samples", type=int, default=20, help="trials (default 20)")
     parser.add_argument("--searcher", choices=SEARCHERS, default="random")
     parser.add_argument("--scheduler", choices=SCHEDULERS, default="asha")

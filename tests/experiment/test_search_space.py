@@ -6,6 +6,7 @@ import pytest
 
 from recbole_darec.experiment.search_space import (
     Dimension,
+    chosen_space,
     declared_space,
     parse_space,
     read_space,
@@ -97,6 +98,17 @@ def test_files_of_both_kinds(tmp_path):
     assert found == {"learning_rate": "loguniform -8,0", "n_layers": "choice [1,2]"}
     assert read_space(ours) == {**found, "reg_weight": None}
     assert "reg_weight" not in parse_space(read_space(ours))
+
+
+def test_a_yaml_changes_the_declared_space_and_hyper_test_replaces_it(tmp_path):
+    declared = {"a": "choice [1]", "b": "choice [2]"}
+    (tmp_path / "s.yaml").write_text("b: uniform 0,1\na: ~\n")
+    (tmp_path / "hyper.test").write_text("c choice [3]\n")
+    changed = chosen_space(declared, tmp_path / "s.yaml")
+    assert changed == {"a": None, "b": "uniform 0,1"}
+    assert list(parse_space(changed)) == ["b"]
+    assert chosen_space(declared, tmp_path / "hyper.test") == {"c": "choice [3]"}
+    assert chosen_space(declared, None) == declared
 
 
 @pytest.mark.parametrize(
