@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recbole_darec.embedding.engines import add_engine_arguments, check_engine, encoding_engine
 from recbole_darec.embedding.profile_command import add_profile_arguments, write
 from recbole_darec.keys import ConfigError
 
@@ -23,6 +24,7 @@ Any key by --key=value, as in training. Examples:
   run_recbole_darec.py embed --dataset=shop --item_text_file=texts.csv --text_encoder=openai:MODEL
   run_recbole_darec.py embed profile --dataset=ml-100k --profile_model=openai:MODEL --dry_run
   run_recbole_darec.py embed profile --dataset=ml-100k --profile_model=FOLDER --side=user
+  run_recbole_darec.py embed --dataset=shop --engine=ray --ray_address=head:6379
   run_recbole_darec.py embed ls
   run_recbole_darec.py embed verify --embedding_dir=embeddings
   run_recbole_darec.py embed rm KEY
@@ -44,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--preview", type=int, default=0, metavar="N", help="show the first N texts; encode nothing"
     )
     parser.add_argument("--dry_run", action="store_true", help="count texts and tokens only")
+    add_engine_arguments(parser)
     add_profile_arguments(parser)
 
 
@@ -62,6 +65,7 @@ def main(args: argparse.Namespace) -> int:
     # argparse takes "--key=two words" for a word of its own.
     words = [word for word in args.what if not word.startswith("--")]
     keys = [word for word in args.what if word.startswith("--")] + args.keys
+    check_engine(args)
     config = configured(args.dataset, args.config_files, keys)
     if words and words != ["profile"]:
         return _store_command(words, Path(config["embedding_dir"]))
@@ -106,7 +110,8 @@ def _embed(args: argparse.Namespace, config: Config, side: str) -> None:
         if args.preview or args.dry_run:
             _show(config, source, args.preview)
         else:
-            found, store = encode_source(config, source)
+            engine = encoding_engine(args, config.final_config_dict)
+            found, store = encode_source(config, source, engine=engine)
             print(f"{side}s: {len(found.ids)} texts, {found.n_different} different: {store.folder}")
 
 

@@ -71,7 +71,6 @@ class Endpoint:
         self._timeout: float = config["api_timeout"]
         self._retries: int = config["api_retries"]
         self._back_off: float = config["api_backoff"]
-        self._opener = build_opener(_NoRedirect)
 
     def post(
         self,
@@ -139,7 +138,7 @@ class Endpoint:
         if key:
             request.add_unredirected_header("Authorization", f"Bearer {key}")
         try:
-            with self._opener.open(request, timeout=self._timeout) as response:
+            with build_opener(_NoRedirect).open(request, timeout=self._timeout) as response:
                 content = response.read()
         except HTTPError as error:
             self._refused(error, path, key)

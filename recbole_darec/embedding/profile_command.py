@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recbole_darec.embedding.engines import profile_engine
 from recbole_darec.keys import ConfigError
 
 if TYPE_CHECKING:
     from recbole_darec.config import Config
     from recbole_darec.embedding.generator import Generator
-    from recbole_darec.embedding.profiles import Engine, ProfilePlan, ProfileSurvey
+    from recbole_darec.embedding.profiles import ProfilePlan, ProfileSurvey
     from recbole_darec.embedding.text_source import TextSource
 
 _SHOWN_FAILURES = 10
@@ -72,7 +74,7 @@ def _json_object(text: str) -> dict[str, Any]:
     return value
 
 
-def write(args: argparse.Namespace, config: Config, engine: Engine | None = None) -> int:
+def write(args: argparse.Namespace, config: Config) -> int:
     """Run ``embed profile``.
 
     Returns:
@@ -84,7 +86,6 @@ def write(args: argparse.Namespace, config: Config, engine: Engine | None = None
     from recbole_darec.embedding.profile_file import ProfileFile, made_profiles
     from recbole_darec.embedding.profiles import (
         ProfilePlan,
-        in_this_process,
         survey_profiles,
         write_profiles,
     )
@@ -93,7 +94,9 @@ def write(args: argparse.Namespace, config: Config, engine: Engine | None = None
 
     _check(args)
     template = PromptTemplate(args.side, args.prompt)
-    plan = ProfilePlan(_known(args, config), template, _generator(args, config), args.limit)
+    settings = config.final_config_dict
+    generator = make_generator(args, settings)
+    plan = ProfilePlan(_known(args, config), template, generator, args.limit)
     path, identifier = (
         args.output or _default_output(config, args.side),
         id_field(config, args.side),
@@ -110,9 +113,8 @@ def write(args: argparse.Namespace, config: Config, engine: Engine | None = None
                 "model; choose another --output, or --replace to write them anew"
             )
         file.drop(found.stale)
-        failed = write_profiles(
-            plan, file, found.open + len(found.stale), engine or in_this_process
-        )
+        n_open = found.open + len(found.stale)
+        failed = write_profiles(plan, file, n_open, profile_engine(args, settings))
     print(f"{found.wanted - len(failed)} of {found.wanted} profiles: {path}")
     print(f"to train with them: --{args.side}_text_file={path}")
     _report(failed)
@@ -149,7 +151,12 @@ def _known(args: argparse.Namespace, config: Config) -> TextSource:
     return user_data(config, training_part(config), profiles)
 
 
-def _generator(args: argparse.Namespace, config: Config) -> Generator:
+def make_generator(args: argparse.Namespace, config: Mapping[str, Any]) -> Generator:
+    """The model that the options ask for.
+
+    Raises:
+        ConfigError: if it cannot be found.
+    """
     from recbole_darec.embedding.api_encoder import PREFIX
 
     common = (args.profile_model, args.max_tokens, args.temperature, args.accept_cut)

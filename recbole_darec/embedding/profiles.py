@@ -41,10 +41,13 @@ def in_this_process(
 ) -> Iterator[tuple[Requests, list[Answer]]]:
     """Batches with their answers, as they are ready."""
     return concurrent_map(
-        lambda batch: generator.generate([each.prompt for each in batch]),
-        batches,
-        generator.concurrency,
+        lambda batch: generator.generate(prompts_of(batch)), batches, generator.concurrency
     )
+
+
+def prompts_of(batch: Requests) -> list[Prompt]:
+    """The prompts of some requests."""
+    return [request.prompt for request in batch]
 
 
 def item_metadata(config: Mapping[str, Any]) -> TextSource:
@@ -174,6 +177,8 @@ def write_profiles(
         EndpointError: if the endpoint fails, or the first answers are all of no use.
     """
     failed: dict[str, str] = {}
+    if not n_open:
+        return failed
     written = 0
     batches = _batches(plan.open_requests(file.made), plan.generator.batch)
     with Progress(n_open, "Profiles") as progress:

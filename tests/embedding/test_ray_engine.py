@@ -1,0 +1,142 @@
+"""The Ray engine with two workers writes the bytes that one process writes."""
+
+import argparse
+import json
+import os
+import signal
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from openai_server import OpenAIServer
+from tiny_models import WORDS
+
+from recbole_darec.embedding import command, huggingface
+from recbole_darec.embedding.encode import create_encoder, encode_source
+from recbole_darec.embedding.engines import encoding_engine, profile_engine
+from recbole_darec.embedding.profile_file import ProfileFile
+from recbole_darec.embedding.profiles import ProfilePlan, write_profiles
+from recbole_darec.embedding.prompt import PromptTemplate
+from recbole_darec.embedding.text_source import TextSource
+from recbole_darec.keys import ConfigError
+
+TEXTS = [" ".join(WORDS[(i * k) % 60] for k in range(1, 2 + i % 17)) for i in range(120)]
+SOURCE = TextSource(lambda _: iter([list(zip(map(str, range(120)), TEXTS, strict=True))]), "t")
+
+
+@pytest.fixture(scope="module")
+def ray() -> Iterator[Any]:
+    """One small Ray for these tests."""
+    from recbole_darec.experiment import ray_cluster
+
+    yield (started := ray_cluster.connect(cpus=2))
+    started.shutdown()
+
+
+def options(*given: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    command.add_arguments(parser)
+    return parser.parse_args(["--engine=ray", "--workers=2", *given])
+
+
+@pytest.fixture
+def tiny(settings: dict[str, Any], bert: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.setattr(huggingface, "_CHUNK", 8)
+    return settings | {"text_encoder": str(bert), "seed": 1}
+
+
+def files(root: str) -> dict[str, bytes]:
+    return {str(p.relative_to(root)): p.read_bytes() for p in Path(root).rglob("*") if p.is_file()}
+
+
+def worker_pids() -> list[int]:
+    family = psutil.Process().children(recursive=True)
+    return [p.pid for p in family if "EmbeddingWorker" in " ".join(p.cmdline())]
+
+
+def test_same_bytes_and_no_lost_rows(
+    ray: Any, tiny: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Both workers are killed (9) in the middle; the files are those of one process."""
+    alone = tiny | {"embedding_dir": str(tmp_path / "alone")}
+    encode_source(alone, SOURCE)
+    expected = files(alone["embedding_dir"])
+    assert sum(name.endswith(".keys.npy") for name in expected) > 10
+    killed = []
+
+    def interrupted(encoder: Any, chunks: Iterable[list[str]]) -> Iterator[Any]:
+        for count, done in enumerate(encoding_engine(options(), tiny)(encoder, chunks)):
+            yield done
+            if count == 2:
+                killed.extend(worker_pids())
+                for pid in killed:
+                    os.kill(pid, signal.SIGKILL)
+
+    encode_source(tiny, SOURCE, engine=interrupted)
+    assert len(killed) == 2
+    assert files(tiny["embedding_dir"]) == expected
+    # With everything stored, no worker is started.
+    encode_source(tiny, SOURCE, engine=encoding_engine(options("--workers=9999"), tiny))
+
+
+def test_profiles(ray: Any, tiny: dict[str, Any], llama: Path, tmp_path: Path) -> None:
+    """What a local causal model writes does not depend on where it runs."""
+    (tmp_path / "p.txt").write_text("w1 {text}")
+    given = options(f"--profile_model={llama}", "--max_tokens=3", "--accept_cut", "--batch=4")
+    from recbole_darec.embedding.profile_command import make_generator
+
+    generator = make_generator(given, tiny)
+    plan = ProfilePlan(SOURCE, PromptTemplate("item", tmp_path / "p.txt"), generator, limit=30)
+    rows = []
+    for engine in ("local", "ray"):
+        given.engine = engine
+        with ProfileFile(tmp_path / f"{engine}.jsonl", "item_id") as file:
+            assert write_profiles(plan, file, 30, profile_engine(given, tiny)) == {}
+        lines = (tmp_path / f"{engine}.jsonl").read_text().splitlines()
+        rows.append(sorted(lines, key=lambda line: int(json.loads(line)["item_id"])))
+    assert rows[0] == rows[1]
+    assert len(rows[0]) == 30
+
+
+def test_a_failure_in_a_worker_keeps_its_message(
+    ray: Any, tiny: dict[str, Any], server: OpenAIServer
+) -> None:
+    tiny |= {
+        "text_encoder": "openai:m",
+        "api_base": server.base,
+        "api_key_env": "NO_SUCH_KEY",
+    }
+    encoder = create_encoder(tiny)
+    calls = encoding_engine(options(), tiny)(encoder, [["a"]])
+    with pytest.raises(ConfigError, match="environment variable NO_SUCH_KEY is not set"):
+        list(calls)
+
+
+def test_another_model_on_a_worker(ray: Any, tiny: dict[str, Any]) -> None:
+    encoder = create_encoder(tiny | {"text_pooling": "cls"})
+    calls = encoding_engine(options(), tiny)(encoder, [["w1"]])
+    with pytest.raises(ConfigError, match="a Ray worker has another model under the name"):
+        list(calls)
+
+
+def test_too_many_workers(ray: Any, tiny: dict[str, Any]) -> None:
+    calls = encoding_engine(options("--workers=99"), tiny)(create_encoder(tiny), [["w1"]])
+    with pytest.raises(ConfigError, match="--workers is 99, but the Ray cluster has room for"):
+        list(calls)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--ray_address=auto", "--engine=local"], "--ray_address needs --engine=ray"),
+        (["--engine=local"], "--workers needs --engine=ray"),
+        (["--workers=0"], "--workers is 0; expected at least 1"),
+    ],
+)
+def test_options_that_do_not_fit(given: list[str], message: str) -> None:
+    args = options(*given)
+    args.keys = []
+    with pytest.raises(ConfigError, match=message):
+        command.main(args)
