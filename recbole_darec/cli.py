@@ -17,7 +17,7 @@ Any key of RecBole or of this package is set by --key=value, as in RecBole. Exam
   run_recbole_darec.py --model=BPR --dataset=ml-100k --config_files 'my.yaml other.yaml'
 
 Other commands, each with its own --help:
-  run_recbole_darec.py embed | compare | reproduce | analyze | recommend | export
+  run_recbole_darec.py embed | compare | ablate | tune | reproduce | analyze | recommend | export
 """
 
 
@@ -25,13 +25,15 @@ Other commands, each with its own --help:
 _COMMANDS = {
     "embed": "recbole_darec.embedding.command",
     "compare": "recbole_darec.experiment.compare_command",
+    "ablate": "recbole_darec.experiment.ablate_command",
+    "tune": "recbole_darec.experiment.tune_command",
     "reproduce": "recbole_darec.experiment.reproduce_command",
     "analyze": "recbole_darec.analysis.command",
     "recommend": "recbole_darec.recommend.command",
     "export": "recbole_darec.recommend.export_command",
 }
 # Those that train or encode: the rest of their command line is configuration, ``args.keys``.
-_TAKE_KEYS = {"embed", "compare", "reproduce"}
+_TAKE_KEYS = {"embed", "compare", "ablate", "tune", "reproduce"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

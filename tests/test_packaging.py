@@ -35,9 +35,9 @@ def wheel(tmp_path_factory):
     return file
 
 
-def test_the_wheel_carries_every_yaml(wheel):
+def test_the_wheel_carries_every_property(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    for file in (ROOT / "properties").rglob("*.yaml"):
+    for file in filter(Path.is_file, (ROOT / "properties").rglob("*")):
         inside = f"recbole_darec/properties/{file.relative_to(ROOT / 'properties')}"
         assert inside in names
     assert "recbole_darec/py.typed" in names
