@@ -30,7 +30,7 @@ def connect(address: str | None = None, cpus: int | None = None) -> Any:
     if ray.is_initialized():
         return ray
     if address is None:
-        ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False)
+        _start_here(ray, cpus)
         return ray
     if address != "auto":
         _check_answers(address)
@@ -39,6 +39,16 @@ def connect(address: str | None = None, cpus: int | None = None) -> Any:
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ConfigError(_NO_CLUSTER.format(address, error)) from error
     return ray
+
+
+def _start_here(ray: Any, cpus: int | None) -> None:
+    try:
+        ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False)
+    except Exception as error:
+        raise ConfigError(
+            f"Ray could not be started on this machine: {error} Free memory or processors, or "
+            "give the --ray_address of a running cluster"
+        ) from error
 
 
 _NO_CLUSTER = (
