@@ -1,6 +1,9 @@
 """``tune``: mistakes at once; on Ray: early stopping, kills, resumption, the winner, two nodes."""
 
+import dataclasses
+import importlib.util
 import json
+import math
 import os
 import signal
 import subprocess
@@ -295,3 +298,31 @@ def test_trials_run_on_both_nodes_of_a_cluster(keys, tmp_path, space):
         assert (pd.read_csv(compared / "runs.csv")["status"] == "finished").all()
     finally:
         cluster.shutdown()
+
+
+def test_optuna_searches_the_space(keys, space):
+    """Where the extra is installed; else its absence is named."""
+    from recbole_darec.experiment import tuning
+
+    search = search_of(keys, "--space", space("learning_rate loguniform -8,-2\n"))
+    optuna = dataclasses.replace(search, searcher="optuna")
+    if importlib.util.find_spec("optuna") is None:
+        with pytest.raises(ConfigError, match=r"needs the package 'optuna': pip"):
+            tuning._searcher(optuna, 2)
+        return
+    searcher = tuning._searcher(optuna, 2)
+    assert searcher.set_search_properties("m", "max", optuna.ray_space())
+    suggested = [searcher.suggest(name)["learning_rate"] for name in ("a", "b")]
+    assert all(math.exp(-8) <= value <= math.exp(-2) for value in suggested)
+    assert searcher.suggest("c") is None
+
+
+def test_schedulers_count_validations(keys):
+    from recbole_darec.experiment import tuning
+
+    search = search_of([k for k in keys if "epochs" not in k], "--epochs=12", "--eval_step=2")
+    assert search.n_validations == 6
+    assert [search.validation(epoch) for epoch in (1, 3, 11)] == [1, 2, 6]
+    asha = tuning._scheduler(search)
+    assert (asha._max_t, asha._time_attr) == (7, "validation")
+    assert tuning._scheduler(dataclasses.replace(search, scheduler="none")) is None
