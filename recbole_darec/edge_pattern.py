@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from recbole_darec.csr_product import csr_product
+
 
 @dataclass(frozen=True)
 class EdgePattern:
@@ -88,8 +90,7 @@ class _WeightedSum(torch.autograd.Function):
     def forward(ctx: Any, weights: Tensor, x: Tensor, pattern: EdgePattern) -> Tensor:
         ctx.pattern = pattern
         ctx.save_for_backward(weights, x)
-        with torch.autocast(x.device.type, enabled=False):
-            return torch.mm(pattern.csr(weights), x)
+        return csr_product(pattern.csr(weights), x)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:

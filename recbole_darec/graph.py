@@ -13,22 +13,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from recbole_darec.csr_product import csr_product
 from recbole_darec.edge_pattern import EdgePattern
 
 
-def _multiply(matrix: Tensor, x: Tensor) -> Tensor:
-    # Sparse CSR products have no half-precision kernel on a CPU.
-    with torch.autocast(x.device.type, enabled=False):
-        return torch.mm(matrix, x.to(matrix.dtype))
-
-
 def _smooth(matrix: Tensor, x: Tensor, n_layers: int, scale: float) -> Tensor:
-    with torch.autocast(x.device.type, enabled=False):
-        x = x.to(matrix.dtype)
-        out = x
-        for _ in range(n_layers - 1):
-            out = torch.addmm(x, matrix, out)
-        return torch.addmm(x, matrix, out, beta=scale, alpha=scale)
+    x = x.to(matrix.dtype)
+    out = x
+    for _ in range(n_layers):
+        out = csr_product(matrix, out).add_(x)
+    return out.mul_(scale)
 
 
 class _SymmetricProduct(torch.autograd.Function):
@@ -37,7 +31,7 @@ class _SymmetricProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, matrix: Tensor) -> Tensor:
         ctx.matrix = matrix
-        return _multiply(matrix, x)
+        return csr_product(matrix, x)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
@@ -200,7 +194,7 @@ class BipartiteGraph(nn.Module):
         if not renormalise:
             return Adjacency(self._csr(self.values * mask))
         ones = torch.ones(self.n_nodes, 1, dtype=mask.dtype, device=mask.device)
-        scale = _multiply(self._csr(mask), ones).view(-1).clamp_min(1).rsqrt()
+        scale = csr_product(self._csr(mask), ones).view(-1).clamp_min(1).rsqrt()
         users, items = self.edges()
         weights = scale[users] * scale[items + self.n_users]
         return Adjacency(self._csr(self._both_ways(weights) * mask))
