@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 import pytest
+import torch
 from openai_server import OpenAIServer
 from tiny_models import WORDS
 
@@ -24,6 +25,15 @@ from recbole_darec.keys import ConfigError
 
 TEXTS = [" ".join(WORDS[(i * k) % 60] for k in range(1, 2 + i % 17)) for i in range(120)]
 SOURCE = TextSource(lambda _: iter([list(zip(map(str, range(120)), TEXTS, strict=True))]), "t")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """A worker takes as many CPUs as this process has threads; two must fit on two CPUs."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
