@@ -98,11 +98,7 @@ def encode_source(
     wanted: Container[str] | None = None,
     engine: Engine = in_this_process,
 ) -> tuple[TextKeys, EmbeddingStore]:
-    """See to it that the store has the vectors of the wanted texts of a source.
-
-    What the store has stays; the rest is encoded and stored, chunk by chunk, so that a run that is
-    killed loses one chunk at most. The source is read twice where something is to be encoded, and
-    memory holds its ids and keys and the texts of the chunks under way.
+    """``encode_missing`` with the encoder and the store of the configuration.
 
     Raises:
         ConfigError: if the encoder cannot be found, a text cannot be encoded or the store cannot
@@ -110,6 +106,32 @@ def encode_source(
     """
     encoder = create_encoder(config)
     store = open_store(config, encoder)
+    return encode_missing(encoder, store, source, wanted, engine), store
+
+
+def encode_missing(
+    encoder: Encoder,
+    store: EmbeddingStore,
+    source: TextSource,
+    wanted: Container[str] | None = None,
+    engine: Engine = in_this_process,
+) -> TextKeys:
+    """See to it that the store has the vectors of the wanted texts of a source.
+
+    What the store has stays; the rest is encoded and stored, chunk by chunk, so that a run that is
+    killed loses one chunk at most. The source is read twice where something is to be encoded, and
+    memory holds its ids and keys and the texts of the chunks under way.
+
+    Args:
+        encoder: turns texts into vectors.
+        store: its part of the store.
+        source: the texts.
+        wanted: ids that are asked for; None: all.
+        engine: where the encoder runs.
+
+    Raises:
+        ConfigError: if a text cannot be encoded or the store cannot be written.
+    """
     found = survey(source, store, wanted)
     n_new = int(found.new.sum())
     getLogger().info(
@@ -123,7 +145,7 @@ def encode_source(
                 width = _checked_width(vectors, width, store)
                 store.append(chunk, vectors)
                 progress.advance(len(chunk))
-    return found, store
+    return found
 
 
 def _checked_width(vectors: np.ndarray, width: int | None, store: EmbeddingStore) -> int:

@@ -66,6 +66,7 @@ def worker_pids() -> list[int]:
     return [p.pid for p in family if "EmbeddingWorker" in " ".join(p.cmdline())]
 
 
+@pytest.mark.slow
 def test_same_bytes_and_no_lost_rows(
     ray: Any, tiny: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -91,6 +92,7 @@ def test_same_bytes_and_no_lost_rows(
     encode_source(tiny, SOURCE, engine=encoding_engine(options("--workers=9999"), tiny))
 
 
+@pytest.mark.slow
 def test_profiles(ray: Any, tiny: dict[str, Any], llama: Path, tmp_path: Path) -> None:
     """What a local causal model writes does not depend on where it runs."""
     (tmp_path / "p.txt").write_text("w1 {text}")
@@ -110,6 +112,7 @@ def test_profiles(ray: Any, tiny: dict[str, Any], llama: Path, tmp_path: Path) -
     assert len(rows[0]) == 30
 
 
+@pytest.mark.slow
 def test_a_failure_in_a_worker_keeps_its_message(
     ray: Any, tiny: dict[str, Any], server: OpenAIServer
 ) -> None:
@@ -124,6 +127,7 @@ def test_a_failure_in_a_worker_keeps_its_message(
         list(calls)
 
 
+@pytest.mark.slow
 def test_another_model_on_a_worker(ray: Any, tiny: dict[str, Any]) -> None:
     encoder = create_encoder(tiny | {"text_pooling": "cls"})
     calls = encoding_engine(options(), tiny)(encoder, [["w1"]])
@@ -131,6 +135,7 @@ def test_another_model_on_a_worker(ray: Any, tiny: dict[str, Any]) -> None:
         list(calls)
 
 
+@pytest.mark.slow
 def test_too_many_workers(ray: Any, tiny: dict[str, Any]) -> None:
     calls = encoding_engine(options("--workers=99"), tiny)(create_encoder(tiny), [["w1"]])
     with pytest.raises(ConfigError, match="--workers is 99, but the Ray cluster has room for"):
