@@ -86,10 +86,10 @@ def run_or_resume(
     Args:
         place: folder for the run folder.
         parameters: the resolved configuration.
-        saved: see ``run_recbole_darec``.
-        tested: see ``run_recbole_darec``.
-        callback_fn: see ``run_recbole_darec``.
-        loaded: see ``run_recbole_darec``.
+        saved: see ``run_recbole_darec``, as for the others.
+        tested: whether to look at the test part.
+        callback_fn: called after each validation.
+        loaded: the dataset, None to read it.
 
     Returns:
         The result of ``run_recbole_darec``.

@@ -28,6 +28,8 @@ def run_trial(sampled: dict[str, Any], search: Search, output: str, loaded: Any 
     import torch
     from ray import get_runtime_context, tune
 
+    from recbole_darec.run_folder import RunFolder
+
     resources = tune.get_context().get_trial_resources()
     torch.set_num_threads(max(1, int(resources.required_resources.get("CPU", 1))))
     place = Path(output) / "runs" / tune.get_context().get_trial_id()
@@ -49,8 +51,9 @@ def run_trial(sampled: dict[str, Any], search: Search, output: str, loaded: Any 
         callback_fn=after_validation,
         loaded=loaded,
     )
-    best = result["best_valid_score"]
-    tune.report({METRIC: best, TIME: progress.validation, "finished": True, "node_id": node})
+    metrics = RunFolder.open(result["run_folder"]).read_metrics()
+    ended = {METRIC: result["best_valid_score"], TIME: len(metrics["eval_seconds"])}
+    tune.report({**ended, "finished": True, "node_id": node})
 
 
 class Progress:

@@ -74,6 +74,8 @@ def main(args: argparse.Namespace) -> int:
     from recbole_darec.experiment import tuning
 
     resources = tuning.Resources.of(args)
+    search.ray_space()
+    tuning.searcher(search, resources.workers)
     resources.connect()
     if not args.resume:
         search.save(output)

@@ -84,8 +84,6 @@ def run_search(search: Search, output: Path, resources: Resources, resume: bool)
     """
     from ray import tune
 
-    from recbole_darec.experiment.trial_lines import TrialLines
-
     loaded = _load_data(search, output)
     resources.connect()
     # The state of the search on disk is what a killed one is resumed from.
@@ -94,10 +92,20 @@ def run_search(search: Search, output: Path, resources: Resources, resume: bool)
         tune.with_parameters(run_trial, search=search, output=str(output), loaded=loaded),
         {"cpu": resources.cpus, "gpu": resources.gpus},
     )
-    space = search.ray_space()
     if resume and tune.Tuner.can_restore(str(output)):
-        tuner = tune.Tuner.restore(str(output), trainable, restart_errored=True, param_space=space)
-        return tuner.fit()
+        tuner = tune.Tuner.restore(
+            str(output), trainable, restart_errored=True, param_space=search.ray_space()
+        )
+    else:
+        tuner = _new_tuner(search, output, resources, trainable)
+    return tuner.fit()
+
+
+def _new_tuner(search: Search, output: Path, resources: Resources, trainable: Any) -> Any:
+    from ray import tune
+
+    from recbole_darec.experiment.trial_lines import TrialLines
+
     on_terminal = sys.stdout.isatty()
     run_config = tune.RunConfig(
         name=output.name,
@@ -110,11 +118,11 @@ def run_search(search: Search, output: Path, resources: Resources, resume: bool)
         metric=METRIC,
         mode=search.mode,
         num_samples=1 if search.searcher == "grid" else search.num_samples,
-        search_alg=_searcher(search, resources.workers),
+        search_alg=searcher(search, resources.workers),
         scheduler=_scheduler(search),
     )
-    tuner = tune.Tuner(trainable, param_space=space, tune_config=tune_config, run_config=run_config)
-    return tuner.fit()
+    space = search.ray_space()
+    return tune.Tuner(trainable, param_space=space, tune_config=tune_config, run_config=run_config)
 
 
 def _load_data(search: Search, output: Path) -> Any:
@@ -135,7 +143,12 @@ def _load_data(search: Search, output: Path) -> Any:
     return None if own else loaded
 
 
-def _searcher(search: Search, workers: int | None) -> Any:
+def searcher(search: Search, workers: int | None) -> Any:
+    """Ray's search algorithm.
+
+    Raises:
+        ConfigError: if its package is not installed.
+    """
     if search.searcher == "optuna":
         from ray.tune.search import ConcurrencyLimiter
         from ray.tune.search.optuna import OptunaSearch

@@ -62,6 +62,7 @@ def tune(keys, output, *arguments, model="Backbone"):
         ("BPR", "learning_rate choice [1]", ["--retries", "-1"], "--retries must be >= 0"),
         ("BPR", "learning_rate choice [1]", ["--workers", "0"], "--workers must be >= 1"),
         ("BPR", "learning_rate choice [1]", ["--resume"], "holds no search to resume"),
+        ("BPR", "learning_rate uniform 0.1,1", ["--searcher", "grid"], "a grid needs choices"),
         (
             "BPR",
             "learning_rate choice [1]",
@@ -266,7 +267,7 @@ def kill_a_trial(driver):
 
     for child in psutil.Process(driver.pid).children(recursive=True):
         try:
-            if "run_trial" in " ".join(child.cmdline()):
+            if "ray::ImplicitFunc" in " ".join(child.cmdline()):
                 child.kill()
                 return True
         except psutil.Error:
@@ -308,9 +309,9 @@ def test_optuna_searches_the_space(keys, space):
     optuna = dataclasses.replace(search, searcher="optuna")
     if importlib.util.find_spec("optuna") is None:
         with pytest.raises(ConfigError, match=r"needs the package 'optuna': pip"):
-            tuning._searcher(optuna, 2)
+            tuning.searcher(optuna, 2)
         return
-    searcher = tuning._searcher(optuna, 2)
+    searcher = tuning.searcher(optuna, 2)
     assert searcher.set_search_properties("m", "max", optuna.ray_space())
     suggested = [searcher.suggest(name)["learning_rate"] for name in ("a", "b")]
     assert all(math.exp(-8) <= value <= math.exp(-2) for value in suggested)
