@@ -3,7 +3,8 @@
     python benchmarks/cold_start.py DATA_PATH DATASET OUTPUT [--fraction 0.1] [--key=value ...]
 
 Removes a share of the items from the interactions, trains, and ranks the removed items among
-themselves for every user who had some of them. Writes OUTPUT/cold_start.csv.
+themselves for every user who had some of them. The dataset needs a yaml in properties/dataset/.
+Writes OUTPUT/cold_start.csv.
 """
 
 from __future__ import annotations
@@ -14,33 +15,40 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 from sklearn.preprocessing import normalize
 
 from recbole_darec.embedding.text import template_source
 from recbole_darec.load import Run, load
+from recbole_darec.paths import properties_dir
 from recbole_darec.quick_start import run_recbole_darec
 from recbole_darec.recommend.history import history_matrix
 from recbole_darec.recommend.new_items import NewItems, new_item_vectors
 from recbole_darec.recommend.vectors import scored_vectors
 
+COLD = "cold-"
 K = 20
 NEIGHBORS = (1, 5, 10, 20, 50)
 
 
 def hold_out(source: Path, name: str, target: Path, fraction: float, seed: int) -> pd.DataFrame:
-    """Copy a dataset without the interactions of some items; return those interactions."""
-    folder = target / name
+    """Copy a dataset without the interactions of some items; return those interactions.
+
+    The copy has another name: RecBole reads ``ml-100k`` from its wheel whatever data_path says.
+    """
+    cold = COLD + name
+    folder = target / cold
     folder.mkdir(parents=True, exist_ok=True)
     inter = pd.read_csv(source / name / f"{name}.inter", sep="\t", dtype=str)
     for side in ("item", "user"):
         file = source / name / f"{name}.{side}"
         if file.is_file():
-            shutil.copyfile(file, folder / file.name)
+            shutil.copyfile(file, folder / f"{cold}.{side}")
     known = pd.read_csv(source / name / f"{name}.item", sep="\t", dtype=str)["item_id:token"]
     items = np.array(sorted(set(inter["item_id:token"]) & set(known)))
     chosen = np.random.default_rng(seed).choice(items, int(fraction * len(items)), replace=False)
     held = inter["item_id:token"].isin(chosen)
-    inter[~held].to_csv(folder / f"{name}.inter", sep="\t", index=False)
+    inter[~held].to_csv(folder / f"{cold}.inter", sep="\t", index=False)
     return inter.loc[held, ["user_id:token", "item_id:token"]].drop_duplicates()
 
 
@@ -95,8 +103,9 @@ def main() -> None:
     held = hold_out(args.data_path, args.dataset, data, args.fraction, args.seed)
     folder = args.run
     if folder is None:
-        places = {"data_path": str(data), "checkpoint_dir": str(args.output / "saved")}
-        result = run_recbole_darec(args.model, args.dataset, None, places, command_line=keys)
+        given = yaml.safe_load((properties_dir() / "dataset" / f"{args.dataset}.yaml").read_text())
+        given |= {"data_path": str(data), "checkpoint_dir": str(args.output / "saved")}
+        result = run_recbole_darec(args.model, COLD + args.dataset, None, given, command_line=keys)
         folder = result["run_folder"]
     run = load(folder)
     texts = template_source(run.config, "item").as_dict()
