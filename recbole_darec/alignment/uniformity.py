@@ -23,12 +23,12 @@ class _LogSumExpOfPairs(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, unit: Tensor, scale: float) -> Tensor:
-        products = (unit @ unit.T).fill_diagonal_(-math.inf)
+        products = ((scale * unit) @ unit.T).fill_diagonal_(-math.inf)
         top = products.max()
-        products.sub_(top).mul_(scale).exp_()
+        products.sub_(top).exp_()
         total = products.sum()
         ctx.save_for_backward((products @ unit).mul_(2 * scale / total))
-        return total.log() + scale * top
+        return total.log() + top
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
