@@ -112,7 +112,9 @@ def _embed(args: argparse.Namespace, config: Config, side: str) -> None:
         else:
             engine = encoding_engine(args, config.final_config_dict)
             found, store = encode_source(config, source, engine=engine)
-            print(f"{side}s: {len(found.ids)} texts, {found.n_different} different: {store.folder}")
+            print(
+                f"{side}s: {len(found.keys)} texts, {found.n_different} different: {store.folder}"
+            )
 
 
 def side_texts(config: Config, side: str, key: str) -> TextSource:

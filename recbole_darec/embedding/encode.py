@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from logging import getLogger
 from pathlib import Path
@@ -19,6 +19,7 @@ from recbole_darec.embedding.store import EmbeddingStore, text_keys
 from recbole_darec.embedding.text_source import TextSource
 from recbole_darec.keys import ConfigError
 
+_PART = 100_000
 Chunk = list[str]
 Engine = Callable[[Encoder, Iterable[Chunk]], Iterator[tuple[Chunk, np.ndarray]]]
 
@@ -48,54 +49,81 @@ def in_this_process(
 
 @dataclass(frozen=True)
 class TextKeys:
-    """What a source of texts holds, without the texts.
+    """What a source of texts holds, without texts and ids.
 
     Attributes:
-        ids: external id of each text.
-        keys: key of each text in the store, S32 ``(len(ids),)``.
-        wanted: which of them are asked for, bool ``(len(ids),)``.
-        new: which of them are to be encoded: wanted, not stored, and the first of their kind.
-        n_different: how many different texts are wanted.
+        keys: key of each text in the store, S32 ``(n,)``.
+        rows: where the text's id stands among the ids that are asked for, -1 where it does not or
+            an earlier text has its id, int64 ``(n,)``.
+        new: which of them are to be encoded: asked for, not stored, and the first of their kind.
+        n_different: how many different texts are asked for.
         width: d_L of what is stored already, None where nothing is.
+        examples: the first ids of the source.
     """
 
-    ids: list[str]
     keys: np.ndarray
-    wanted: np.ndarray
+    rows: np.ndarray
     new: np.ndarray
     n_different: int
     width: int | None
+    examples: list[str]
 
 
 def survey(
-    source: TextSource, store: EmbeddingStore, wanted: Container[str] | None = None
+    source: TextSource, store: EmbeddingStore, wanted: Mapping[str, int] | None = None
 ) -> TextKeys:
     """Read a source once and find out what the store lacks.
 
     Args:
         source: the texts.
         store: where vectors may be already.
-        wanted: ids that are asked for; None: all.
+        wanted: row of each id that is asked for; None: all texts, in the source's order.
     """
-    ids: list[str] = []
-    keys = [np.empty(0, "S32")]
+    examples: list[str] = []
+    pieces, places = [np.empty(0, "S32")], [np.empty(0, np.int64)]
     for batch in source:
-        ids += [identity for identity, _ in batch]
-        keys.append(text_keys([text for _, text in batch]))
-    joined = np.concatenate(keys)
-    mask = np.array([wanted is None or identity in wanted for identity in ids], dtype=bool)
-    first = np.zeros(len(ids), dtype=bool)
-    of_wanted = np.flatnonzero(mask)
-    first[of_wanted[np.unique(joined[of_wanted], return_index=True)[1]]] = True
+        examples += [identity for identity, _ in batch[: 3 - len(examples)]]
+        pieces.append(text_keys([text for _, text in batch]))
+        if wanted is not None:
+            places.append(np.array([wanted.get(i, -1) for i, _ in batch], dtype=np.int64))
+    keys = np.concatenate(pieces)
+    del pieces
+    rows = np.arange(len(keys)) if wanted is None else _once(np.concatenate(places))
+    first = _first_occurrences(keys, rows >= 0)
     index = store.index()
-    new = first & ~index.contains(joined)
-    return TextKeys(ids, joined, mask, new, int(first.sum()), index.width)
+    new = first & ~index.contains(keys)
+    return TextKeys(keys, rows, new, int(first.sum()), index.width, examples)
+
+
+def _once(rows: np.ndarray) -> np.ndarray:
+    """The rows, with -1 where one stands again."""
+    kept = np.full_like(rows, -1)
+    at = np.unique(rows, return_index=True)[1]
+    kept[at] = rows[at]
+    return kept
+
+
+def _first_occurrences(keys: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """Which keys are the first of their kind ``among`` those marked, bool ``(n,)``."""
+    order = np.argsort(keys, kind="stable")
+    order = order[among[order]]
+    first = np.zeros(len(keys), dtype=bool)
+    previous = None
+    for part in np.array_split(order, max(1, len(order) // _PART)):
+        values = keys[part]
+        differs = np.ones(len(part), dtype=bool)
+        differs[1:] = values[1:] != values[:-1]
+        if len(part):
+            differs[0] = previous != values[0]
+            previous = values[-1]
+        first[part[differs]] = True
+    return first
 
 
 def encode_source(
     config: Mapping[str, Any],
     source: TextSource,
-    wanted: Container[str] | None = None,
+    wanted: Mapping[str, int] | None = None,
     engine: Engine = in_this_process,
 ) -> tuple[TextKeys, EmbeddingStore]:
     """``encode_missing`` with the encoder and the store of the configuration.
@@ -113,20 +141,20 @@ def encode_missing(
     encoder: Encoder,
     store: EmbeddingStore,
     source: TextSource,
-    wanted: Container[str] | None = None,
+    wanted: Mapping[str, int] | None = None,
     engine: Engine = in_this_process,
 ) -> TextKeys:
     """See to it that the store has the vectors of the wanted texts of a source.
 
     What the store has stays; the rest is encoded and stored, chunk by chunk, so that a run that is
     killed loses one chunk at most. The source is read twice where something is to be encoded, and
-    memory holds its ids and keys and the texts of the chunks under way.
+    memory holds its keys and the texts of the chunks under way.
 
     Args:
         encoder: turns texts into vectors.
         store: its part of the store.
         source: the texts.
-        wanted: ids that are asked for; None: all.
+        wanted: row of each id that is asked for; None: all.
         engine: where the encoder runs.
 
     Raises:

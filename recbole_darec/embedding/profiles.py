@@ -115,10 +115,16 @@ class ProfilePlan:
 
     def requests(self) -> Iterator[Request]:
         """One for each item or user, made anew at each call."""
-        pairs = (pair for batch in self.source for pair in batch)
-        for identity, data in islice(pairs, self.limit):
+        for identity, data in islice(self._known(), self.limit):
             prompt = self.template.fill(data)
             yield Request(identity, prompt, prompt.digest(self.generator.settings))
+
+    def _known(self) -> Iterator[tuple[str, str]]:
+        seen: set[str] = set()
+        for identity, data in (pair for batch in self.source for pair in batch):
+            if identity not in seen:
+                seen.add(identity)
+                yield identity, data
 
     def open_requests(self, made: Mapping[str, str]) -> Iterator[Request]:
         """Those that have no profile yet."""

@@ -79,15 +79,15 @@ def side_rows(
         known, matrix = load_embeddings(Path(config[key]).expanduser(), key)
         row_of = {identity: row for row, identity in enumerate(known)}
         present = np.array([identity in row_of for identity in ids], dtype=bool)
-        _check_common(config, key, present, ids, known)
+        _check_common(config, key, present, ids, len(known), known[:3])
         return SideRows(present, matrix[[row_of[i] for i in ids if i in row_of]])
     row_of = {identity: row for row, identity in enumerate(ids)}
     found, store = encode_source(config, text_source(config, side, key, interactions), row_of)
-    rows = np.array([row_of[i] for i in found.ids if i in row_of], dtype=np.int64)
+    used = found.rows >= 0
     present = np.zeros(len(ids), dtype=bool)
-    present[rows] = True
-    _check_common(config, key, present, ids, found.ids)
-    keys = found.keys[found.wanted][np.argsort(rows)]
+    present[found.rows[used]] = True
+    _check_common(config, key, present, ids, len(found.keys), found.examples)
+    keys = found.keys[used][np.argsort(found.rows[used])]
     return SideRows(present, stored_vectors(store, keys))
 
 
@@ -130,13 +130,14 @@ def _check_common(
     key: str,
     present: np.ndarray,
     ids: Sequence[str],
-    known: Sequence[str],
+    n_known: int,
+    examples: Sequence[str],
 ) -> None:
-    unknown = len(known) - int(present.sum())
+    unknown = n_known - int(present.sum())
     if not present.any():
         raise ConfigError(
             f"key '{key}' ({config[key]}): no id in common with dataset '{config['dataset']}'; "
-            f"its ids look like {', '.join(known[:3]) or 'nothing'}, the dataset's like "
+            f"its ids look like {', '.join(examples) or 'nothing'}, the dataset's like "
             f"{', '.join(ids[:3])}"
         )
     if unknown:

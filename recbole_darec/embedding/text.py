@@ -15,6 +15,7 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from recbole_darec.embedding.table import ROWS, first_rows, read_pieces
@@ -170,6 +171,8 @@ def _parts(template: str) -> list[tuple[bool, list[str]]]:
 def template_source(config: Mapping[str, Any], side: str, key: str | None = None) -> TextSource:
     """Texts from a template; rows without any field filled are left out.
 
+    Where an id stands twice, so does its text: the first one counts.
+
     Args:
         config: the configuration.
         side: whose fields: ``item`` or ``user``.
@@ -185,17 +188,15 @@ def template_source(config: Mapping[str, Any], side: str, key: str | None = None
     check_atomic(config, side, fields, key)
 
     def read(report: bool) -> Iterator[Batch]:
-        seen: set[str] = set()
+        rows = 0
         empty: Counter[str] = Counter()
         for frame in atomic_pieces(config, side, fields):
-            frame = frame.drop_duplicates(identifier)
-            frame = frame[~frame[identifier].isin(seen)]
-            seen.update(frame[identifier])
+            rows += len(frame)
             empty.update(_empty_fields(template, frame))
             yield _filled(template, frame, identifier, config["seq_separator"])
         for field, count in empty.items() if report else ():
             getLogger().warning(
-                f"{count} of {len(seen)} {side}s have an empty '{field}', which {key} "
+                f"{count} of {rows} {side}s have an empty '{field}', which {key} "
                 "uses outside square brackets"
             )
 
@@ -231,21 +232,35 @@ def file_source(config: Mapping[str, Any], side: str) -> TextSource:
     identifier, column = text_columns(config, side, first_rows(path, key), path)
 
     def read(report: bool) -> Iterator[Batch]:
-        seen: set[str] = set()
+        hashes = [np.empty(0, dtype=np.uint64)]
         for frame in read_pieces(path, key):
             frame = frame.reindex(columns=[identifier, column])
             ids = frame[identifier].map(str)
-            repeated = ids[ids.duplicated() | ids.isin(seen)].unique()
-            if len(repeated):
-                raise ConfigError(
-                    f"key '{key}': {path} has more than one text for the ids "
-                    f"{', '.join(repeated[:5])}; keep one row per id"
-                )
-            seen.update(ids)
+            hashes.append(pd.util.hash_array(ids.to_numpy(dtype=object), categorize=False))
             texts = frame[column].fillna("").map(str).str.strip()
             yield [(identity, text) for identity, text in zip(ids, texts, strict=True) if text]
+        if report:
+            _check_unique(path, key, identifier, np.concatenate(hashes))
 
     return TextSource(read, f"{key} {path}, column '{column}'")
+
+
+def _check_unique(path: Path, key: str, identifier: str, hashes: np.ndarray) -> None:
+    """Whether no id stands twice; ids themselves are looked at only where their hashes do."""
+    hashes = np.sort(hashes)
+    suspects = hashes[1:][hashes[1:] == hashes[:-1]]
+    if not len(suspects):
+        return
+    counts: Counter[str] = Counter()
+    for frame in read_pieces(path, key):
+        ids = frame[identifier].map(str).to_numpy(dtype=object)
+        counts.update(ids[np.isin(pd.util.hash_array(ids, categorize=False), suspects)])
+    repeated = [identity for identity, count in counts.items() if count > 1]
+    if repeated:
+        raise ConfigError(
+            f"key '{key}': {path} has more than one text for {len(repeated)} ids: "
+            f"{', '.join(repeated[:5])}; keep one row per id"
+        )
 
 
 def text_columns(

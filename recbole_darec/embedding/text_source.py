@@ -28,5 +28,9 @@ class TextSource:
         return self._read(report)
 
     def as_dict(self) -> dict[str, str]:
-        """All texts at once, by external id."""
-        return {identity: text for batch in self for identity, text in batch}
+        """All texts at once, by external id; the first where there are two."""
+        texts: dict[str, str] = {}
+        for batch in self:
+            for identity, text in batch:
+                texts.setdefault(identity, text)
+        return texts

