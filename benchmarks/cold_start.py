@@ -28,7 +28,8 @@ from recbole_darec.recommend.vectors import scored_vectors
 
 COLD = "cold-"
 K = 20
-NEIGHBORS = (1, 5, 10, 20, 50)
+NEIGHBORS = (5, 10, 20, 50)
+SPACES = {"raw": "raw text", "shared": "semantic shared part", "both": "both"}
 
 
 def hold_out(source: Path, name: str, target: Path, fraction: float, seed: int) -> pd.DataFrame:
@@ -62,15 +63,10 @@ def scorers(run: Run, new: NewItems, users: np.ndarray) -> dict[str, np.ndarray]
         "random": np.random.default_rng(0).random((len(users), len(new.ids))),
         "raw text, mean cosine with the history": history @ cosines / history.sum(axis=1),
     }
-    items = scored_vectors(run.model)[1].cpu().numpy()
-    for count in NEIGHBORS:
-        nearest = np.argsort(-cosines[1:], axis=0)[:count] + 1
-        weights = np.take_along_axis(cosines, nearest, axis=0)
-        means = (weights[:, :, None] * items[nearest]).sum(axis=0) / weights.sum(axis=0)[:, None]
-        found[f"raw text, mean of {count} neighbours' vectors"] = vectors @ means.T
-    for count in NEIGHBORS:
-        rows = new_item_vectors(run, new, count)
-        found[f"semantic shared part, mean of {count} neighbours' vectors"] = vectors @ rows.T
+    for space, words in SPACES.items():
+        for count in NEIGHBORS:
+            rows = new_item_vectors(run, new, count, space)
+            found[f"{words}, mean of {count} neighbours' vectors"] = vectors @ rows.T
     return {name: np.asarray(scores) for name, scores in found.items()}
 
 

@@ -22,6 +22,7 @@ from recbole_darec.keys import ConfigError
 from recbole_darec.load import Run
 from recbole_darec.recommend.vectors import scored_vectors
 
+SPACES = ("both", "shared", "raw")
 _TITLE = 60
 
 
@@ -88,35 +89,46 @@ class NewItems:
 
 
 @torch.no_grad()
-def new_item_vectors(run: Run, new: NewItems, neighbors: int = 5) -> np.ndarray:
+def new_item_vectors(
+    run: Run, new: NewItems, neighbors: int = 20, space: str = "both"
+) -> np.ndarray:
     """Vectors ``(m, d)`` of new items in the space in which the run's items are scored.
 
-    Each is the mean of the scored vectors of those items of the run that are nearest to it by
-    cosine in the semantic shared space, weighted by the cosine: DaRec's global term has made
-    neighbours there neighbours in the collaborative shared space. Alignments without a shared
-    space use RLMRec-Con's projection, or the raw semantic space. The mean of several vectors is
-    shorter than they are, so that a new item rarely outranks all known ones.
+    Each is the mean of the scored vectors of those items of the run that are nearest to it on the
+    semantic side, weighted by the cosine. DaRec's global term makes neighbours in the semantic
+    shared space neighbours in the collaborative one; the raw text keeps what that space leaves
+    out. RLMRec-Con's projection stands for the shared space; other alignments have the raw one
+    alone. The mean of several vectors is shorter than they are, so that a new item rarely outranks
+    all known ones.
 
     Args:
         run: a run with an alignment.
         new: the new items.
         neighbors: items of the run to average.
+        space: ``both`` (mean of the cosines in the shared and in the raw space), ``shared`` or
+            ``raw``. docs/results/cold_start.md compares them.
+
+    Raises:
+        ValueError: if the space is none of these.
+        ConfigError: if the run's alignment has no shared space and ``shared`` is asked for.
     """
+    if space not in SPACES:
+        raise ValueError(f"space is {space!r}; expected one of {', '.join(SPACES)}")
     items = scored_vectors(run.model)[1].cpu().numpy()
-    known, query = _semantic_spaces(run, new.vectors)
     alignment: Any = run.model.alignment
     rows = np.flatnonzero(alignment.items_side.present.cpu().numpy())
+    known, query = _semantic_rows(run, new.vectors, space)
     index = NearestNeighbors(n_neighbors=min(neighbors, len(rows)))
     # On the unit sphere the nearest by distance is the nearest by cosine: d^2 = 2 - 2 cos.
-    distances, found = index.fit(normalize(known[rows])).kneighbors(normalize(query))
+    distances, found = index.fit(known[rows]).kneighbors(query)
     weights = np.maximum(1 - np.square(distances) / 2, 1e-6)
     weights /= weights.sum(axis=1, keepdims=True)
     mean: np.ndarray = (weights[:, :, None] * items[rows[found]]).sum(axis=1)
     return mean.astype(items.dtype)
 
 
-def _semantic_spaces(run: Run, vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Known and new items in the alignment's semantic space."""
+def _semantic_rows(run: Run, vectors: np.ndarray, space: str) -> tuple[np.ndarray, np.ndarray]:
+    """Unit rows of known and new items whose inner products are the cosines of ``space``."""
     alignment: Any = run.model.alignment
     raw = run.dataset.side_embeddings(run.dataset.iid_field)
     table, present = alignment.items_side.table, raw.present.cpu().numpy()
@@ -125,10 +137,21 @@ def _semantic_spaces(run: Run, vectors: np.ndarray) -> tuple[np.ndarray, np.ndar
         rows = raw.table.cpu().numpy()[present], table.cpu().numpy()[present]
         vectors = LinearRegression().fit(*rows).predict(vectors)
     query = torch.as_tensor(vectors, dtype=table.dtype, device=table.device)
+    pairs = [] if space == "shared" else [(table, query)]
     encoder = getattr(alignment, "semantic_shared", getattr(alignment, "projection", None))
-    if encoder is not None and next(encoder.parameters()).shape[1] == table.shape[1]:
-        table, query = encoder(table), encoder(query)
-    return table.cpu().numpy(), query.cpu().numpy()
+    if encoder is not None and next(encoder.parameters()).shape[1] != table.shape[1]:
+        encoder = None
+    if encoder is None and space == "shared":
+        raise ConfigError(
+            f"model {run.metrics['model']} has no semantic shared space; use space='raw'"
+        )
+    if encoder is not None and space != "raw":
+        pairs.append((encoder(table), encoder(query)))
+    known, asked = (
+        np.hstack([normalize(pair[side].cpu().numpy()) for pair in pairs]) / np.sqrt(len(pairs))
+        for side in (0, 1)
+    )
+    return known, asked
 
 
 def _require_text(run: Run) -> None:

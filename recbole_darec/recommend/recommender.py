@@ -52,12 +52,15 @@ class Recommender:
         self._excluded = lru_cache(maxsize=2)(self._read_excluded)
         self._new = torch.zeros(0, 0)
 
-    def add_items(self, new: NewItems | Mapping[str, str], neighbors: int = 5) -> Recommender:
+    def add_items(
+        self, new: NewItems | Mapping[str, str], neighbors: int = 20, space: str = "both"
+    ) -> Recommender:
         """Let items that were not in training take part, by their text alone.
 
         Args:
             new: the items, or their texts by external id.
             neighbors: see ``new_item_vectors``.
+            space: see ``new_item_vectors``.
 
         Returns:
             This recommender.
@@ -66,7 +69,7 @@ class Recommender:
             ConfigError: if the run's model knows no text, or an item is known already.
         """
         new = new if isinstance(new, NewItems) else NewItems.from_texts(self.run, new)
-        rows = new_item_vectors(self.run, new, neighbors)
+        rows = new_item_vectors(self.run, new, neighbors, space)
         self._new = torch.from_numpy(rows).to(self.run.config["device"])
         first = len(self.run.item_ids)
         self.item_ids = np.concatenate([self.run.item_ids, new.ids])

@@ -32,19 +32,36 @@ def test_a_text_of_a_known_item_lands_on_that_item(finished, model, overrides):
     np.testing.assert_allclose(found, scored_vectors(run.model)[1][5:9], atol=1e-5)
 
 
-def test_vectors_in_plain_loops(finished):
+@pytest.mark.parametrize("space", ["both", "shared", "raw"])
+def test_vectors_in_plain_loops(finished, space):
     run = load(finished())
     new = NewItems.from_texts(run, TEXTS)
-    shared = run.model.alignment.semantic_shared
+    table, shared = run.model.alignment.items_side.table, run.model.alignment.semantic_shared
     with torch.no_grad():
-        known = shared(run.model.alignment.items_side.table).double().numpy()
-        asked = shared(torch.from_numpy(new.vectors)).double().numpy()
+        known = {"raw": table.numpy(), "shared": shared(table).numpy()}
+        asked = {"raw": new.vectors, "shared": shared(torch.from_numpy(new.vectors)).numpy()}
+    used = ["raw", "shared"] if space == "both" else [space]
     items = scored_vectors(run.model)[1].double().numpy()
-    for row, query in zip(new_item_vectors(run, new, 3), asked, strict=True):
-        cosines = {i: float(unit(known[i]) @ unit(query)) for i in range(1, len(known))}
+    for row, vector in enumerate(new_item_vectors(run, new, 3, space)):
+        cosines = {
+            i: sum(float(unit(known[s][i]) @ unit(asked[s][row])) for s in used) / len(used)
+            for i in range(1, len(table))
+        }
         best = sorted(cosines, key=lambda i: -cosines[i])[:3]
         mean = sum(cosines[i] * items[i] for i in best) / sum(cosines[i] for i in best)
-        np.testing.assert_allclose(row, mean, atol=1e-5)
+        np.testing.assert_allclose(vector, mean, atol=1e-5)
+
+
+def test_spaces_that_are_not_there(finished):
+    run = load(finished("KAR"))
+    new = NewItems.from_texts(run, TEXTS)
+    with pytest.raises(ConfigError, match="KAR has no semantic shared space; use space='raw'"):
+        new_item_vectors(run, new, space="shared")
+    with pytest.raises(ValueError, match="space is 'x'; expected one of both, shared, raw"):
+        new_item_vectors(run, new, space="x")
+    np.testing.assert_array_equal(
+        new_item_vectors(run, new), new_item_vectors(run, new, space="raw")
+    )
 
 
 def test_they_take_part_in_the_ranking(finished):
