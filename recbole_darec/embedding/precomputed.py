@@ -26,6 +26,7 @@ import pandas as pd
 
 from recbole_darec.keys import ConfigError
 
+_BLOCK = 1 << 16
 Rows = tuple[list[str], np.ndarray]
 
 
@@ -37,7 +38,7 @@ def load_embeddings(path: Path, key: str) -> Rows:
         key: the configuration key that named it, for messages.
 
     Returns:
-        The ids, and float32 ``(n, d)``.
+        The ids, and float32 ``(n, d)``; of a float32 ``.npy`` file a read-only memory map.
 
     Raises:
         ConfigError: if the file is missing, unreadable, of an unknown kind, not a matrix of
@@ -78,7 +79,8 @@ def _check(ids: list[str], matrix: np.ndarray, where: str) -> None:
         )
     if len(ids) != len(matrix):
         raise ConfigError(f"{where} has {len(matrix)} rows, but there are {len(ids)} ids")
-    finite = np.isfinite(matrix).all(axis=1)
+    blocks = np.array_split(matrix, max(1, len(matrix) // _BLOCK))
+    finite = np.concatenate([np.isfinite(block).all(axis=1) for block in blocks])
     if not finite.all():
         bad = np.flatnonzero(~finite)
         examples = ", ".join(f"{row} (id {ids[row]})" for row in bad[:5])
@@ -115,7 +117,7 @@ def _as_ids(values: Any) -> list[str]:
 
 
 def _npy(path: Path) -> Rows:
-    return _read_ids(path), np.load(path, allow_pickle=False)
+    return _read_ids(path), np.load(path, mmap_mode="r", allow_pickle=False)
 
 
 def _npz(path: Path) -> Rows:

@@ -162,3 +162,17 @@ def test_bad_files(tmp_path: Path) -> None:
     (tmp_path / "r.itememb").write_text("iid:token\te:float_seq\n1\t1 2\n2\t1\n")
     with pytest.raises(ConfigError, match=r"r\.itememb cannot be read"):
         load_embeddings(tmp_path / "r.itememb", "k")
+
+
+def test_npy_stays_on_disk_and_every_block_is_checked(tmp_path: Path) -> None:
+    rows = 3 * (1 << 16) + 5
+    matrix = np.zeros((rows, 1), dtype=np.float32)
+    ids = "\n".join(map(str, range(rows)))
+    (tmp_path / "x.ids.txt").write_text(ids)
+    np.save(tmp_path / "x.npy", matrix)
+    loaded = load_embeddings(tmp_path / "x.npy", "item_embedding_file")[1]
+    assert isinstance(loaded, np.memmap)
+    matrix[[7, rows - 1]] = np.nan
+    np.save(tmp_path / "x.npy", matrix)
+    with pytest.raises(ConfigError, match=f"NaN or infinite values in 2 rows: 7 .*, {rows - 1} "):
+        load_embeddings(tmp_path / "x.npy", "item_embedding_file")
