@@ -19,12 +19,12 @@ import yaml
 from sklearn.preprocessing import normalize
 
 from recbole_darec.embedding.text import template_source
+from recbole_darec.inference.history import history_matrix
+from recbole_darec.inference.vectors import scored_vectors
 from recbole_darec.load import Run, load
 from recbole_darec.paths import properties_dir
 from recbole_darec.quick_start import run_recbole_darec
-from recbole_darec.recommend.history import history_matrix
 from recbole_darec.recommend.new_items import NewItems, new_item_vectors
-from recbole_darec.recommend.vectors import scored_vectors
 
 COLD = "cold-"
 K = 20

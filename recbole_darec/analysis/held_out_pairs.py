@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from recbole_darec.recommend.history import history_matrix
+from recbole_darec.inference.history import history_matrix
 
 _MAX_POSITIVES = 8_000
 

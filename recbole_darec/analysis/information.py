@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from recbole_darec.analysis.held_out_pairs import HeldOutPairs
-from recbole_darec.recommend.history import history_matrix
+from recbole_darec.inference.history import history_matrix
 
 _WIDTH = 64
 _FOLDS = 5

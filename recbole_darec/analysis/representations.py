@@ -11,7 +11,7 @@ from torch import Tensor
 
 from recbole_darec.alignment.rlmrec_con import RLMRecCon
 from recbole_darec.data.side_embeddings import SideEmbeddings
-from recbole_darec.recommend.vectors import scored_vectors
+from recbole_darec.inference.vectors import scored_vectors
 
 RAW = ("C raw", "L raw")
 SHARED = ("C shared", "L shared")

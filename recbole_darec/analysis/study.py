@@ -27,9 +27,9 @@ from recbole_darec.analysis.preference import (
 from recbole_darec.analysis.probes import label_probe, modality_probe, number_probe
 from recbole_darec.analysis.representations import Representations, representations
 from recbole_darec.analysis.similarity import cross_correlation, linear_cka
+from recbole_darec.inference.history import history_matrix
+from recbole_darec.inference.titles import item_titles
 from recbole_darec.load import Run, load
-from recbole_darec.recommend.history import history_matrix
-from recbole_darec.recommend.titles import item_titles
 from recbole_darec.user_values import FILE_NAME, UserValues
 
 CKA_ROWS, KERNEL_ROWS = 4000, 400

@@ -7,7 +7,7 @@ from sklearn.preprocessing import normalize
 
 from recbole_darec.analysis.preference import nearest_items, preference_centers
 from recbole_darec.analysis.representations import Representations, representations
-from recbole_darec.recommend.history import history_matrix
+from recbole_darec.inference.history import history_matrix
 from recbole_darec.recommend.recommendations import Recommendations
 from recbole_darec.recommend.recommender import Recommender
 

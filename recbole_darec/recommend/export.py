@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recbole_darec.analysis.representations import representations
+from recbole_darec.inference.vectors import scored_vectors
 from recbole_darec.keys import ConfigError
 from recbole_darec.load import Run
-from recbole_darec.recommend.vectors import scored_vectors
 
 FORMATS = ("npy", "parquet")
 SCORED = "scored"

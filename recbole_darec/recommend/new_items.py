@@ -18,9 +18,9 @@ from recbole_darec.embedding.encode import embed_texts
 from recbole_darec.embedding.precomputed import load_embeddings
 from recbole_darec.embedding.source import side_source
 from recbole_darec.embedding.text import file_source
+from recbole_darec.inference.vectors import scored_vectors
 from recbole_darec.keys import ConfigError
 from recbole_darec.load import Run
-from recbole_darec.recommend.vectors import scored_vectors
 
 SPACES = ("both", "shared", "raw")
 _TITLE = 60

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from recbole_darec.inference.history import excluded
+from recbole_darec.inference.scoring import full_sort_scores
+from recbole_darec.inference.titles import item_titles
+from recbole_darec.inference.vectors import scored_vectors
 from recbole_darec.load import Run, load
 from recbole_darec.recommend.external_ids import known_rows
-from recbole_darec.recommend.history import excluded
 from recbole_darec.recommend.new_items import NewItems, new_item_vectors
 from recbole_darec.recommend.recommendations import Recommendations
-from recbole_darec.recommend.scoring import full_sort_scores
-from recbole_darec.recommend.titles import item_titles
-from recbole_darec.recommend.vectors import scored_vectors
 
 _SCORES_AT_ONCE = 2**23
 

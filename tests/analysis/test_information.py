@@ -8,8 +8,8 @@ import pytest
 from recbole_darec.analysis.held_out_pairs import HeldOutPairs
 from recbole_darec.analysis.information import information, interaction_features, reduced
 from recbole_darec.analysis.information_gap import InformationGap
+from recbole_darec.inference.history import history_matrix
 from recbole_darec.load import load
-from recbole_darec.recommend.history import history_matrix
 
 N_USERS, N_ITEMS, D = 300, 200, 4
 

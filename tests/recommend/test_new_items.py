@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from recbole_darec.inference.vectors import scored_vectors
 from recbole_darec.keys import ConfigError
 from recbole_darec.load import load
 from recbole_darec.recommend.new_items import NewItems, new_item_vectors
 from recbole_darec.recommend.recommender import Recommender
-from recbole_darec.recommend.vectors import scored_vectors
 
 TEXTS = {"new1": "Star Wars again (1999). Genres: Action Sci-Fi", "new2": "A quiet romance"}
 

@@ -9,11 +9,11 @@ import torch
 from recbole.utils.case_study import full_sort_scores as recbole_scores
 from recbole.utils.case_study import full_sort_topk
 
+from recbole_darec.inference.titles import item_titles
 from recbole_darec.keys import ConfigError
 from recbole_darec.load import load
 from recbole_darec.recommend.external_ids import known_rows
 from recbole_darec.recommend.recommender import Recommender
-from recbole_darec.recommend.titles import item_titles
 
 MODELS = [
     "DaRec",

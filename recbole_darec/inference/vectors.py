@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from recbole_darec.inference.scoring import full_sort_scores
 from recbole_darec.keys import ConfigError
-from recbole_darec.recommend.scoring import full_sort_scores
 
 _CHECKED_USERS = 16
 
