@@ -47,7 +47,6 @@ def load_embeddings(path: Path, key: str) -> Rows:
     check_embedding_file(path, key)
     try:
         ids, matrix = _READERS[path.suffix](path)
-        matrix = np.asarray(matrix)
     except _UNREADABLE as error:
         raise ConfigError(f"key '{key}': {path} cannot be read: {error}") from error
     _check(ids, matrix, f"key '{key}': {path}")
@@ -117,7 +116,7 @@ def _as_ids(values: Any) -> list[str]:
 
 
 def _npy(path: Path) -> Rows:
-    return _read_ids(path), np.load(path, mmap_mode="r", allow_pickle=False)
+    return _read_ids(path), np.lib.format.open_memmap(path, mode="r")
 
 
 def _npz(path: Path) -> Rows:

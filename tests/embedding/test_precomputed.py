@@ -120,8 +120,8 @@ def test_object_arrays_are_refused(tmp_path: Path) -> None:
     (tmp_path / "x.ids.txt").write_text("a")
     np.save(tmp_path / "x.npy", np.array([[Malicious(target)]], dtype=object), allow_pickle=True)
     np.savez(tmp_path / "x.npz", ids=np.array(["a"]), embeddings=np.array([[{}]], dtype=object))
-    for name in ("x.npy", "x.npz"):
-        with pytest.raises(ConfigError, match=rf"{name} cannot be read: Object arrays cannot"):
+    for name, why in (("x.npy", "Array can't be memory-mapped"), ("x.npz", "Object arrays")):
+        with pytest.raises(ConfigError, match=f"{name} cannot be read: {why}"):
             load_embeddings(tmp_path / name, "item_embedding_file")
     assert not target.exists()
 
@@ -155,13 +155,22 @@ def test_bad_files(tmp_path: Path) -> None:
     (tmp_path / "x.h5").write_text("")
     with pytest.raises(ConfigError, match=r"x\.h5 must end in one of \.npy, "):
         load_embeddings(tmp_path / "x.h5", "k")
-    for name in ("t.npz", "t.safetensors", "t.parquet", "t.csv", "t.pkl"):
+    (tmp_path / "t.ids.txt").write_text("a")
+    for name in ("t.npy", "t.npz", "t.safetensors", "t.parquet", "t.csv", "t.pkl"):
         (tmp_path / name).write_text("")
         with pytest.raises(ConfigError, match=rf"'k': .*{name} cannot be read"):
             load_embeddings(tmp_path / name, "k")
     (tmp_path / "r.itememb").write_text("iid:token\te:float_seq\n1\t1 2\n2\t1\n")
     with pytest.raises(ConfigError, match=r"r\.itememb cannot be read"):
         load_embeddings(tmp_path / "r.itememb", "k")
+
+
+def test_npz_under_the_name_of_an_npy(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", ids=np.array(["a"]), embeddings=MATRIX)
+    (tmp_path / "x.npz").rename(tmp_path / "x.npy")
+    (tmp_path / "x.ids.txt").write_text("a")
+    with pytest.raises(ConfigError, match=r"'k': .*x\.npy cannot be read: the magic string"):
+        load_embeddings(tmp_path / "x.npy", "k")
 
 
 def test_npy_stays_on_disk_and_every_block_is_checked(tmp_path: Path) -> None:
