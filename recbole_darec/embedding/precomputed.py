@@ -16,6 +16,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -158,26 +159,73 @@ def _recbole(path: Path) -> Rows:
 
 def _rlmrec(path: Path) -> Rows:
     with path.open("rb") as file:
-        matrix = _ArrayUnpickler(file).load()
-    if not isinstance(matrix, np.ndarray):
-        raise ValueError(f"it holds a {type(matrix).__name__}, not a NumPy array")
+        found = _ArrayUnpickler(file).load()
+    if not isinstance(found, _PickledArray):
+        raise ValueError(f"it holds a {type(found).__name__}, not a NumPy array")
+    matrix = found.matrix()
     return [str(row) for row in range(len(matrix))], matrix
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Reads NumPy arrays; any other global in the file is refused before it is looked up."""
+    """Reads what NumPy's pickles say of an array; any other global in the file is refused.
+
+    None of NumPy's own functions is handed to the file: with ``ndarray``, ``dtype`` and their
+    ``__setstate__`` it could lay arrays of objects over bytes of its choice.
+    """
 
     def find_class(self, module: str, name: str) -> Any:
+        """What stands for a global of the file, made anew so that the file can spoil no other."""
         if (module, name) == ("_codecs", "encode"):
-            return _latin1
-        if (module, name) in {("numpy", "ndarray"), ("numpy", "dtype")}:
-            return getattr(np, name)
+            return lambda text, encoding: _latin1(text, encoding)
+        if (module, name) == ("numpy", "ndarray"):
+            return object()
+        if (module, name) == ("numpy", "dtype"):
+            return lambda code, *_: _PickledDtype(code)
         home, _, leaf = module.rpartition(".")
-        if home in {"numpy.core", "numpy._core"} and (leaf, name) in _ARRAY_BUILDERS:
-            return _ARRAY_BUILDERS[leaf, name]
+        if home in {"numpy.core", "numpy._core"}:
+            if (leaf, name) == ("multiarray", "_reconstruct"):
+                return lambda *_: _PickledArray()
+            if (leaf, name) == ("numeric", "_frombuffer"):
+                return lambda buffer, dtype, shape, order: _PickledArray(
+                    shape, dtype, order == "F", buffer
+                )
         raise pickle.UnpicklingError(
             f"it asks for '{module}.{name}'; only pickles of NumPy arrays are read"
         )
+
+
+class _PickledDtype:
+    """A type of numbers as a pickle describes it: code and byte order."""
+
+    def __init__(self, code: Any) -> None:
+        self._code, self._order = code, "="
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self._order = state[1]
+
+    def dtype(self) -> np.dtype[Any]:
+        """The type, if it is one of numbers."""
+        if not re.fullmatch(r"[fiu]\d+", self._code):
+            raise ValueError(f"it holds an array of type {self._code!r}; only numbers are read")
+        return np.dtype(f"{self._order}{self._code}")
+
+
+class _PickledArray:
+    """An array as a pickle describes it."""
+
+    def __init__(
+        self, shape: Any = (0,), dtype: Any = None, fortran: Any = False, content: Any = b""
+    ) -> None:
+        self._parts = shape, dtype, fortran, content
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, *parts = state
+        self.__init__(*parts)  # type: ignore[misc]
+
+    def matrix(self) -> np.ndarray:
+        """The array; NumPy checks that the content fits the shape."""
+        shape, dtype, fortran, content = self._parts
+        return np.frombuffer(content, dtype.dtype()).reshape(shape, order="F" if fortran else "C")
 
 
 def _latin1(text: str, encoding: str) -> bytes:
@@ -186,22 +234,14 @@ def _latin1(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
-def _array_builders() -> dict[tuple[str, str], Callable[..., Any]]:
-    """The functions that NumPy's own pickles call, whatever the version names their module."""
-    reconstruct = np.empty(0).__reduce__()[0]
-    assert callable(reconstruct)
-    frombuffer = np.zeros(1).__reduce_ex__(5)[0]
-    assert callable(frombuffer)
-    return {("multiarray", "_reconstruct"): reconstruct, ("numeric", "_frombuffer"): frombuffer}
-
-
-_ARRAY_BUILDERS = _array_builders()
 # What the readers raise on a damaged file; a damaged pickle may fail at any of its operations.
 _UNREADABLE = (
     ValueError,
     LookupError,
     TypeError,
     AttributeError,
+    OverflowError,
+    MemoryError,
     OSError,
     EOFError,
     pickle.UnpicklingError,

@@ -1,4 +1,6 @@
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +115,83 @@ def test_malicious_pickle_is_refused_without_executing(
     assert not target.exists()
     pickle.loads((tmp_path / "x.pkl").read_bytes())
     assert target.exists(), "the pickle would have done harm"
+
+
+class Called:
+    """A pickle that calls ``function`` with these arguments, and gives the result this state."""
+
+    def __init__(self, function: Any, *arguments: Any, state: Any = None) -> None:
+        self.reduced = (function, arguments) + ((state,) if state else ())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.reduced
+
+
+# An array of objects over eight bytes of the file's choice, taken for the shape of another.
+OVER_BYTES = Called(np.ndarray, Called(np.ndarray, (1,), "O", b"A" * 8), "f4")
+# A type of 8 bytes whose field, an object, lies far behind them.
+FAR_FIELD = Called(
+    np.dtype,
+    "V8",
+    state=(3, "|", None, ("a",), {"a": (np.dtype("O"), 1 << 20)}, 8, 1, 0x3F),
+)
+RECONSTRUCT = np.empty(0).__reduce__()[0]
+FAR_OBJECT = Called(
+    RECONSTRUCT, np.ndarray, (0,), b"b", state=(1, (1,), FAR_FIELD, False, b"A" * 8)
+)
+LOAD = """
+import sys
+from pathlib import Path
+from recbole_darec.embedding.precomputed import load_embeddings
+load_embeddings(Path(sys.argv[1]), "item_embedding_file")
+"""
+
+
+@pytest.mark.parametrize("payload", [OVER_BYTES, FAR_OBJECT])
+def test_pickles_that_break_numpy_s_memory(tmp_path: Path, payload: Called) -> None:
+    """They name nothing but NumPy's own; in a process of its own, since it may not survive."""
+    (tmp_path / "x.pkl").write_bytes(pickle.dumps(payload))
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD, str(tmp_path / "x.pkl")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "ConfigError: key 'item_embedding_file'" in done.stderr
+    assert "x.pkl cannot be read: " in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("payload", "message"),
+    [
+        (np.array([[None]]), "it holds an array of type 'O8'; only numbers are read"),
+        (MATRIX.astype("U4"), "it holds an array of type 'U4'"),
+        ([1.0], "it holds a list, not a NumPy array"),
+        (Called(RECONSTRUCT, np.ndarray, (0,), b"b"), "cannot be read"),
+        (
+            Called(
+                RECONSTRUCT,
+                np.ndarray,
+                (0,),
+                b"b",
+                state=(1, (5, 2), np.dtype("f4"), False, MATRIX.tobytes()),
+            ),
+            r"cannot reshape array of size 6 into shape \(5,2\)",
+        ),
+    ],
+)
+def test_pickles_of_something_else(tmp_path: Path, payload: Any, message: str) -> None:
+    (tmp_path / "x.pkl").write_bytes(pickle.dumps(payload))
+    with pytest.raises(ConfigError, match=message):
+        load_embeddings(tmp_path / "x.pkl", "k")
+
+
+@pytest.mark.parametrize("code", [">f8", "<f2", "i4", "u1"])
+def test_rlmrec_pickle_of_other_numbers(tmp_path: Path, code: str) -> None:
+    numbers = np.arange(6).reshape(3, 2)
+    (tmp_path / "x.pkl").write_bytes(pickle.dumps(numbers.astype(code)))
+    assert np.array_equal(load_embeddings(tmp_path / "x.pkl", "k")[1], numbers)
 
 
 def test_object_arrays_are_refused(tmp_path: Path) -> None:
