@@ -1,4 +1,4 @@
-"""The package from a notebook: train, load, recommend, analyze."""
+"""The package from a notebook: train, load, recommend, explain, export, analyze."""
 
 from __future__ import annotations
 
@@ -7,21 +7,31 @@ from collections.abc import Sequence
 from typing import Any
 
 from recbole_darec.analysis.analysis import Analysis
+from recbole_darec.analysis.report import write_report
+from recbole_darec.analysis.report_files import ReportFiles
 from recbole_darec.analysis.study import analyze
 from recbole_darec.load import Run, load
 from recbole_darec.quick_start import run_recbole_darec
+from recbole_darec.recommend.explainer import Explainer
+from recbole_darec.recommend.export import export_vectors
+from recbole_darec.recommend.new_items import NewItems
 from recbole_darec.recommend.recommendations import Recommendations
 from recbole_darec.recommend.recommender import Recommender
 
 __all__ = [
     "Analysis",
+    "Explainer",
+    "NewItems",
     "Recommendations",
     "Recommender",
+    "ReportFiles",
     "Run",
     "analyze",
+    "export_vectors",
     "load",
     "recommend",
     "train",
+    "write_report",
 ]
 
 

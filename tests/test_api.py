@@ -33,3 +33,17 @@ def test_the_example_of_the_docs_runs(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "report.html" in done.stdout
+    assert "vectors/items.npy" in done.stdout
+
+
+def test_explain_export_and_report_from_python(finished, tmp_path):  # noqa: F811
+    run = api.load(finished())
+    recommender = api.Recommender(run)
+    top = recommender.recommend(list(run.user_ids[1:3]), k=2)
+    reasons = api.Explainer(recommender).explain(top).table
+    assert reasons["item_id"].tolist() == top.table["item_id"].tolist()
+    assert reasons["near_semantic"].str.contains(r"\(0\.\d\d\)|\(1\.00\)").all()
+    assert {path.name for path in api.export_vectors(run, tmp_path)} >= {"items.npy", "users.npy"}
+    assert api.write_report(tmp_path, api.analyze(run)).html.is_file()
+    new = api.NewItems.from_texts(run, {"new": "Space Pirates"})
+    assert recommender.add_items(new).similar(["new"], k=1).table["of_item_id"].tolist() == ["new"]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,9 +10,6 @@ import pandas as pd
 from recbole_darec.analysis.preference import PreferenceCenters
 from recbole_darec.analysis.representations import Representations
 from recbole_darec.load import Run
-
-if TYPE_CHECKING:
-    from recbole_darec.analysis.report_files import ReportFiles
 
 
 @dataclass(frozen=True)
@@ -45,17 +40,6 @@ class Analysis:
         metrics = self.run.metrics
         backbone = f" on {metrics['backbone']}" if metrics.get("backbone") else ""
         return f"{metrics['model']}{backbone}, {metrics['dataset']}"
-
-    def report(self, folder: str | Path, other: Analysis | None = None) -> ReportFiles:
-        """Write the HTML report, and every number as json and csv, into a folder.
-
-        Args:
-            folder: made if need be.
-            other: a second run to show beside this one.
-        """
-        from recbole_darec.analysis.report import write_report
-
-        return write_report(folder, self, other)
 
     def __repr__(self) -> str:
         findings = "\n".join(f"  - {finding}" for finding in self.findings)

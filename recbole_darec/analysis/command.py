@@ -31,12 +31,13 @@ def main(args: argparse.Namespace) -> int:
     Raises:
         ConfigError: for a user's mistake.
     """
+    from recbole_darec.analysis.report import write_report
     from recbole_darec.analysis.study import analyze
 
     runs = [args.run] if args.other is None else [args.run, args.other]
     analyses = [analyze(run, args.analysis_seed, **moved(args)) for run in runs]
     folder = args.output or Path(args.run) / "analysis"
-    files = analyses[0].report(folder, analyses[1] if args.other else None)
+    files = write_report(folder, *analyses)
     for analysis in analyses:
         print(analysis)
     print(f"report: {files.html}")

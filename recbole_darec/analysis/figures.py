@@ -15,7 +15,8 @@ from sklearn.manifold import TSNE
 
 from recbole_darec.analysis.analysis import Analysis
 from recbole_darec.analysis.representations import SHARED, SPECIFIC, Representations
-from recbole_darec.analysis.study import sample, similarity_matrices
+from recbole_darec.analysis.sampling import sample
+from recbole_darec.analysis.structure import similarity_matrices
 
 # Colours that can be told apart by all readers (Okabe and Ito), on light and on dark pages.
 _COLLABORATIVE, _SEMANTIC, _THIRD = "#0072B2", "#E69F00", "#009E73"

@@ -26,7 +26,9 @@ from recbole_darec.analysis.preference import (
 )
 from recbole_darec.analysis.probes import label_probe, modality_probe, number_probe
 from recbole_darec.analysis.representations import Representations, representations
+from recbole_darec.analysis.sampling import sample
 from recbole_darec.analysis.similarity import cross_correlation, linear_cka
+from recbole_darec.analysis.structure import structure
 from recbole_darec.inference.history import history_matrix
 from recbole_darec.inference.titles import item_titles
 from recbole_darec.load import Run, load
@@ -68,7 +70,7 @@ def analyze(run: Run | str | os.PathLike[str], seed: int = 0, **moved: Any) -> A
     centers = None
     if after.disentangled:
         tables["information_gap"] = _gap(tables["information"])
-        tables["structure"] = _structure(before, after, seed)
+        tables["structure"] = structure(before, after, seed)
         count, matching = run.config["n_centers"], run.config["matching"]
         centers = preference_centers(after, min(count, len(after.item_rows)), matching, seed)
         tables["centers"] = _centers(centers, after, named)
@@ -78,14 +80,6 @@ def analyze(run: Run | str | os.PathLike[str], seed: int = 0, **moved: Any) -> A
         tables["groups"] = _groups(run)
     kept = {name: table for name, table in tables.items() if len(table)}
     return Analysis(run, before, after, kept, tuple(findings(kept, centers)), centers, named)
-
-
-def sample(rows: np.ndarray, most: int, seed: int) -> np.ndarray:
-    """At most ``most`` of the rows, in order."""
-    if len(rows) <= most:
-        return rows
-    chosen: np.ndarray = np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
-    return chosen
 
 
 def _results(run: Run) -> pd.DataFrame:
@@ -198,35 +192,6 @@ def _information(
 def _gap(table: pd.DataFrame) -> pd.DataFrame:
     gap = InformationGap.of(table, "interactions", "text", BOTH)
     return pd.DataFrame([{**vars(gap), "verdict": gap.verdict}])
-
-
-def _structure(before: Representations, after: Representations, seed: int) -> pd.DataFrame:
-    rows = []
-    for when, blocks in (("before training", before), ("after training", after)):
-        chosen = sample(np.arange(len(blocks.joint("C shared"))), 1000, seed)
-        pair = similarity_matrices(blocks, chosen)
-        upper = np.triu_indices(len(chosen), 1)
-        values = [matrix[upper] for matrix in pair]
-        rows.append(
-            {
-                "when": when,
-                "correlation": float(np.corrcoef(values[0], values[1])[0, 1]),
-                "mean_squared_difference": float(np.mean((values[0] - values[1]) ** 2)),
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def similarity_matrices(
-    blocks: Representations, chosen: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Cosines of the shared parts of some rows of users above items, one matrix a side."""
-    from sklearn.metrics.pairwise import cosine_similarity
-
-    collaborative, semantic = (
-        cosine_similarity(blocks.joint(name)[chosen]) for name in ("C shared", "L shared")
-    )
-    return collaborative, semantic
 
 
 def _centers(

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from recbole_darec.analysis import command, figures
+from recbole_darec.analysis.report import write_report
 from recbole_darec.analysis.representations import representations
 from recbole_darec.analysis.sections import SECTIONS
 from recbole_darec.analysis.study import analyze
@@ -131,7 +132,7 @@ def test_same_seed_same_numbers(darec, finished):
 
 @pytest.fixture(scope="module")
 def written(darec, tmp_path_factory):
-    return darec.report(tmp_path_factory.mktemp("report") / "deep")
+    return write_report(tmp_path_factory.mktemp("report") / "deep", darec)
 
 
 def test_every_number_is_in_json_and_csv(darec, written):
@@ -172,7 +173,7 @@ def test_what_others_wrote_is_escaped(darec, tmp_path):
     centers = darec.tables["centers"].assign(semantic_titles=evil)
     darec.tables["centers"], kept = centers, darec.tables["centers"]
     try:
-        page = darec.report(tmp_path).html.read_text()
+        page = write_report(tmp_path, darec).html.read_text()
     finally:
         darec.tables["centers"] = kept
     assert evil not in page
@@ -180,7 +181,7 @@ def test_what_others_wrote_is_escaped(darec, tmp_path):
 
 
 def test_two_runs_stand_side_by_side(darec, rlmrec, tmp_path):
-    files = rlmrec.report(tmp_path, darec)
+    files = write_report(tmp_path, rlmrec, darec)
     page = files.html.read_text()
     assert "A: RLMRecCon on LightGCN" in page
     assert "B: DaRec on LightGCN" in page
@@ -196,7 +197,7 @@ def test_two_runs_stand_side_by_side(darec, rlmrec, tmp_path):
 def test_a_folder_that_cannot_be_written(darec, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot be written"):
-        darec.report(tmp_path / "file" / "x")
+        write_report(tmp_path / "file" / "x", darec)
 
 
 def test_command_writes_into_the_run_folder(copied, capsys):
