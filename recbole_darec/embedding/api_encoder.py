@@ -94,8 +94,7 @@ def _vectors(answer: Any, count: int) -> np.ndarray:
         vectors = np.array([rows[index] for index in range(count)], dtype=np.float32)
     except (LookupError, TypeError, ValueError) as error:
         raise AnswerError(
-            f"the answer does not hold {count} vectors of one width ({type(error).__name__}: "
-            f"{str(error)[:100]})"
+            f"the answer does not hold {count} vectors of one width ({type(error).__name__})"
         ) from None
     if len(answer["data"]) != count or vectors.ndim != 2 or not np.isfinite(vectors).all():
         raise AnswerError(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recbole_darec.embedding.api_encoder import PREFIX
-from recbole_darec.embedding.endpoint import AnswerError, Endpoint, EndpointError
+from recbole_darec.embedding.endpoint import AnswerError, Endpoint, EndpointError, ExhaustedError
 from recbole_darec.embedding.generator import Answer, judged
 from recbole_darec.embedding.prompt import Prompt
 from recbole_darec.embedding.tokens import estimated_tokens
@@ -15,10 +15,14 @@ from recbole_darec.keys import ConfigError
 # Statuses that speak of this one prompt: too long, or against the provider's rules.
 _OF_THE_PROMPT = {400, 413, 422}
 _ATTEMPTS = 3
+# So many prompts in a row that fail to the last speak of the endpoint rather than of the prompts.
+_LOST = 5
 
 
 class ChatGenerator:
     """A prompt is one request to ``/chat/completions``.
+
+    A prompt at which the endpoint fails to the last is given up; five in a row are an error.
 
     Args:
         config: the keys ``api_*`` of ``properties/embedding.yaml``.
@@ -46,7 +50,7 @@ class ChatGenerator:
             raise ConfigError(f"--profile_model is '{name}'; expected {PREFIX}MODEL")
         self.name = name
         self.batch, self.concurrency, self.counts_exactly = 1, config["api_concurrency"], False
-        self._endpoint = Endpoint(config)
+        self._endpoint, self._lost = Endpoint(config), 0
         self._max_tokens, self._accept_cut = max_tokens, accept_cut
         request = {"model": model, "max_tokens": max_tokens, "temperature": temperature, **options}
         self._request = {key: value for key, value in request.items() if value is not None}
@@ -56,7 +60,8 @@ class ChatGenerator:
         """Answers in the order of the prompts; one request each.
 
         Raises:
-            EndpointError: if the endpoint refuses whatever it is asked, or fails to the last.
+            EndpointError: if the endpoint refuses whatever it is asked, or fails to the last at
+                five prompts in a row.
         """
         return [self._one(prompt) for prompt in prompts]
 
@@ -70,13 +75,20 @@ class ChatGenerator:
             messages.insert(0, {"role": "system", "content": prompt.system})
         body = {**self._request, "messages": messages}
         try:
-            return self._endpoint.post("/chat/completions", body, self._read, _ATTEMPTS)
-        except AnswerError as error:
+            answer = self._endpoint.post("/chat/completions", body, self._read, _ATTEMPTS)
+        except ExhaustedError as error:
+            self._lost += 1
+            if self._lost >= _LOST:
+                raise
             return Answer(problem=str(error))
+        except AnswerError as error:
+            answer = Answer(problem=str(error))
         except EndpointError as error:
-            if error.status in _OF_THE_PROMPT:
-                return Answer(problem=str(error))
-            raise
+            if error.status not in _OF_THE_PROMPT:
+                raise
+            answer = Answer(problem=str(error))
+        self._lost = 0
+        return answer
 
     def _read(self, answer: Any) -> Answer:
         try:

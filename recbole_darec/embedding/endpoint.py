@@ -38,6 +38,10 @@ class EndpointError(ConfigError):
         self.status = status
 
 
+class ExhaustedError(EndpointError):
+    """A request failed as often as it may be sent; others may fare better."""
+
+
 class AnswerError(ValueError):
     """An answer is not what was asked for; asking again may help."""
 
@@ -93,7 +97,8 @@ class Endpoint:
 
         Raises:
             AnswerError: if ``read`` refuses the last answer too.
-            EndpointError: if the endpoint refuses or fails to the last.
+            EndpointError: if the endpoint refuses.
+            ExhaustedError: if it fails to the last.
             ConfigError: if the key is missing from the environment.
         """
         attempt = useless = 0
@@ -106,7 +111,7 @@ class Endpoint:
                 if isinstance(error, AnswerError) and (last or useless == most_answers):
                     raise
                 if last:
-                    raise EndpointError(
+                    raise ExhaustedError(
                         f"{self.base}{path} failed {attempt + 1} times, at last: {error}"
                     ) from None
                 wait = self._wait(attempt, error)
@@ -147,7 +152,7 @@ class Endpoint:
                 _clean(str(getattr(error, "reason", error)) or repr(error), key)
             ) from None
         try:
-            return json.loads(content)
+            return _without(json.loads(content), key)
         except ValueError:
             raise _TemporaryError(f"{len(content)} bytes that are not json") from None
 
@@ -207,6 +212,17 @@ def _server_message(content: bytes) -> tuple[str, str | None]:
 def _clean(text: str, key: str | None) -> str:
     text = text.replace(key, "***") if key else text
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
+
+
+def _without(answer: Any, key: str | None) -> Any:
+    """An answer as json gives it, with the key blanked in every string."""
+    if isinstance(answer, str):
+        return answer.replace(key, "***") if key else answer
+    if isinstance(answer, list):
+        return [_without(each, key) for each in answer]
+    if isinstance(answer, dict):
+        return {_without(name, key): _without(each, key) for name, each in answer.items()}
+    return answer
 
 
 def _retry_after(value: str | None) -> float | None:

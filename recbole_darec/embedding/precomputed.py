@@ -225,7 +225,8 @@ class _PickledArray:
     def matrix(self) -> np.ndarray:
         """The array; NumPy checks that the content fits the shape."""
         shape, dtype, fortran, content = self._parts
-        return np.frombuffer(content, dtype.dtype()).reshape(shape, order="F" if fortran else "C")
+        numbers: np.ndarray = np.frombuffer(content, dtype.dtype())
+        return numbers.reshape(shape, order="F" if fortran else "C")
 
 
 def _latin1(text: str, encoding: str) -> bytes:

@@ -112,7 +112,7 @@ def write(args: argparse.Namespace, config: Config) -> int:
                 f"{len(found.stale)} profiles in {path} were made from another prompt, text or "
                 "model; choose another --output, or --replace to write them anew"
             )
-        file.drop(found.stale)
+        file.forget(found.stale)
         n_open = found.open + len(found.stale)
         failed = write_profiles(plan, file, n_open, profile_engine(args, settings))
     print(f"{found.wanted - len(failed)} of {found.wanted} profiles: {path}")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -19,8 +18,9 @@ class ProfileFile:
 
     A line is ``{"<id field>": id, "profile": text, "made": {"by": model, "from": digest}}``. It
     is written at once and reaches the disk before the next: a process that is killed loses what it
-    had not been answered, and half a line at the end is removed by the next. Use as a context
-    manager; meanwhile no other process may write.
+    had not been answered, and half a line at the end is removed by the next. The last line of an
+    id counts; on entering and leaving, those before it are removed. Use as a context manager;
+    meanwhile no other process may write.
 
     Args:
         path: the file; made if need be.
@@ -41,7 +41,7 @@ class ProfileFile:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
             self._remove_half_line()
-            self.made = made_profiles(self.path, self._id_field)
+            self.made = self._without_old_lines()
             self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         except Timeout:
             raise ConfigError(f"--output: another process is writing {self.path}") from None
@@ -58,7 +58,10 @@ class ProfileFile:
         trace: TracebackType | None,
     ) -> None:
         os.close(self._file)
-        self._lock.release()
+        try:
+            self._without_old_lines()
+        finally:
+            self._lock.release()
 
     def append(self, identity: str, profile: str, model: str, digest: str) -> None:
         """Add a profile."""
@@ -68,19 +71,27 @@ class ProfileFile:
         os.fsync(self._file)
         self.made[identity] = digest
 
-    def drop(self, ids: Collection[str]) -> None:
-        """Remove the profiles of some ids, all at once."""
-        if not ids:
-            return
-        kept = [
-            line for identity, _, line in _lines(self.path, self._id_field) if identity not in ids
-        ]
-        temporary = self.path.with_name(f".{self.path.name}.tmp")
-        temporary.write_bytes(b"".join(kept))
-        os.close(self._file)
-        temporary.replace(self.path)
-        self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND)
+    def forget(self, ids: Collection[str]) -> None:
+        """Let some ids count as not made; their profiles stay until others are appended."""
         self.made = {i: digest for i, digest in self.made.items() if i not in ids}
+
+    def _without_old_lines(self) -> dict[str, str]:
+        """Remove all but the last line of each id; what the profiles were made from."""
+        made, last = {}, {}
+        number = -1
+        for number, (identity, digest, _) in enumerate(_lines(self.path, self._id_field)):
+            made[identity], last[identity] = digest, number
+        if len(last) <= number:
+            kept = set(last.values())
+            temporary = self.path.with_name(f".{self.path.name}.tmp")
+            with temporary.open("wb") as file:
+                for number, (_, _, line) in enumerate(_lines(self.path, self._id_field)):
+                    if number in kept:
+                        file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self.path)
+        return made
 
     def _remove_half_line(self) -> None:
         if self.path.is_file():
@@ -93,27 +104,25 @@ def made_profiles(path: Path, id_field: str) -> dict[str, str]:
     """What each profile of a file was made from, by id; empty where there is no file.
 
     Raises:
-        ConfigError: if it is not a file of profiles, or an id stands twice.
+        ConfigError: if it is not a file of profiles.
     """
-    made: dict[str, str] = {}
-    for identity, row, _ in _lines(path, id_field) if path.is_file() else ():
-        if identity in made:
-            raise ConfigError(f"{path} has more than one profile for '{identity}'; remove one")
-        made[identity] = row["made"]["from"]
-    return made
+    return {identity: digest for identity, digest, _ in _lines(path, id_field)}
 
 
-def _lines(path: Path, id_field: str) -> Iterator[tuple[str, Mapping[str, Any], bytes]]:
+def _lines(path: Path, id_field: str) -> Iterator[tuple[str, str, bytes]]:
+    """Id, digest and bytes of each whole line; nothing where there is no file."""
+    if not path.is_file():
+        return
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.endswith(b"\n"):
                 return
             try:
                 row = json.loads(line)
-                identity, _ = str(row[id_field]), row["made"]["from"]
+                identity, digest = str(row[id_field]), row["made"]["from"]
             except (ValueError, LookupError, TypeError):
                 raise ConfigError(
                     f"{path}, line {number}, is not a profile of this command; choose another "
                     "--output"
                 ) from None
-            yield identity, row, line
+            yield identity, digest, line

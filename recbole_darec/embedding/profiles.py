@@ -180,7 +180,7 @@ def write_profiles(
         What was wrong, by id, where there is no profile.
 
     Raises:
-        EndpointError: if the endpoint fails, or the first answers are all of no use.
+        EndpointError: if the endpoint fails, or the first answers of all are of no use.
     """
     failed: dict[str, str] = {}
     if not n_open:
@@ -196,7 +196,7 @@ def write_profiles(
                     file.append(request.identity, answer.text, plan.generator.name, request.digest)
                     written += 1
             progress.advance(len(batch))
-            if not written and len(failed) >= _HOPELESS:
+            if not file.made and len(failed) >= _HOPELESS:
                 first = next(iter(failed.items()))
                 raise EndpointError(
                     f"none of the first {len(failed)} answers is of use, e.g. that for "

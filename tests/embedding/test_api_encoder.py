@@ -307,13 +307,23 @@ def start_child(api: dict[str, Any], texts: list[str]) -> "subprocess.Popen[str]
 
 def test_the_key_appears_nowhere(api: dict[str, Any], server: OpenAIServer, tmp_path: Path) -> None:
     """Not in a log at DEBUG, not in the traceback of a failure, not in any file."""
-    server.faults = [lambda handler, answer: handler.reply(answer), 500, truncated, 429, 200, 401]
-    child = start_child(api | {"api_retries": 4}, TEXTS)
+
+    def echo(handler: Any, answer: dict[str, Any]) -> None:
+        answer["data"][0]["embedding"] = KEY
+        handler.reply(answer)
+
+    def inside(handler: Any, answer: dict[str, Any]) -> None:
+        answer["data"][0]["embedding"][0] = KEY
+        handler.reply(answer)
+
+    well = [lambda handler, answer: handler.reply(answer)]
+    server.faults = [*well, 500, truncated, 429, echo, inside, 200, 401]
+    child = start_child(api | {"api_retries": 6}, TEXTS)
     out, _ = child.communicate(timeout=120)
     assert child.returncode == 1
     assert "refuses: status 401: no, ***; check the key" in out
     assert "Traceback" in out
-    assert server.authorizations == [f"Bearer {KEY}"] * 6
+    assert server.authorizations == [f"Bearer {KEY}"] * 8
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert any(path.name == "encoder.json" for path in files)
     assert KEY not in out

@@ -157,6 +157,32 @@ def test_other_prompt_refuses_until_replace(
     assert [{"role": "user", "content": "What is Thing 5?"}] in messages
 
 
+@pytest.mark.parametrize("fault", ["no key", 401])
+def test_replace_keeps_what_it_cannot_replace(
+    profile: Profile,
+    server: OpenAIServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: Any,
+) -> None:
+    profile("--limit=4")
+    (tmp_path / "p.txt").write_text("What is {text}?")
+    again = (f"--prompt={tmp_path / 'p.txt'}", "--replace", "--limit=4", "--api_concurrency=1")
+    before = rows(tmp_path)
+    if fault == "no key":
+        monkeypatch.delenv("OPENAI_API_KEY")
+    else:
+        server.faults = [lambda handler, answer: handler.reply(answer), fault]
+        before["i0"] = profile_of("What is Thing 0?")
+    with pytest.raises(ConfigError, match=r"is not set|status 401"):
+        profile(*again)
+    assert rows(tmp_path) == before
+    server.faults = []
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    assert profile(*again) == 0
+    assert rows(tmp_path) == {f"i{k}": profile_of(f"What is Thing {k}?") for k in range(4)}
+
+
 def test_one_changed_text_is_one_request(
     profile: Profile, server: OpenAIServer, tmp_path: Path
 ) -> None:
@@ -230,6 +256,53 @@ def test_answers_of_no_use_are_reported_and_tried_by_the_next_run(
     assert set(rows(tmp_path)) == set(EXPECTED) - {"i0", "i1", "i2"}
     assert profile() == 0
     assert rows(tmp_path) == EXPECTED
+
+
+@pytest.mark.parametrize("fault", [broken, 503])
+def test_a_prompt_at_which_the_endpoint_fails_is_given_up(
+    profile: Profile,
+    server: OpenAIServer,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    fault: Any,
+) -> None:
+    server.faults = [fault] * 4
+    assert profile("--api_concurrency=1") == 1
+    assert "i0: " in (err := capsys.readouterr().err)
+    assert "chat/completions failed 4 times, at last: " in err
+    assert rows(tmp_path) == {i: text for i, text in EXPECTED.items() if i != "i0"}
+
+
+def test_an_endpoint_that_fails_at_all_prompts_is_an_error(
+    profile: Profile, server: OpenAIServer, tmp_path: Path
+) -> None:
+    """At five prompts in a row: four, one that fares well, and five."""
+    server.faults = [*[500] * 4, lambda handler, answer: handler.reply(answer), *[500] * 99]
+    with pytest.raises(EndpointError, match="failed 1 times, at last: status 500"):
+        profile("--api_concurrency=1", "--api_retries=0")
+    assert len(server.asked) == 4 + 1 + 5
+    assert rows(tmp_path) == {"i4": EXPECTED["i4"]}
+
+
+def test_many_bad_prompts_in_front_do_not_stop_the_next_run(
+    profile: Profile, server: OpenAIServer, tmp_path: Path
+) -> None:
+    profile("--limit=1")
+    server.faults = [400] * 12
+    assert profile("--api_concurrency=1") == 1
+    assert len(rows(tmp_path)) == N_ITEMS - 12
+
+
+def test_the_key_is_blanked_in_profiles(
+    profile: Profile, server: OpenAIServer, tmp_path: Path
+) -> None:
+    def echo(handler: Any, answer: dict[str, Any]) -> None:
+        answer["choices"][0]["message"]["content"] = f"Made with {KEY}."
+        handler.reply(answer)
+
+    server.faults = [echo]
+    profile("--limit=1")
+    assert rows(tmp_path) == {"i0": "Made with ***."}
 
 
 def test_cut_answers_may_be_kept(profile: Profile, server: OpenAIServer, tmp_path: Path) -> None:
