@@ -10,7 +10,7 @@ from recbole_darec.keys import ConfigError
 
 CHECKSUMS = "SHA256SUMS"
 REQUIRED = ("config.yaml", "metrics.json", "model.pth")
-SEALED = (*REQUIRED, "per_user.npz")
+SEALED = (*REQUIRED, "per_user.npz", "serving.npz", "run.log")
 
 
 def seal(folder: Path) -> None:

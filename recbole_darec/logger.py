@@ -11,6 +11,15 @@ from recbole.utils.logger import RemoveColorFilter, log_colors_config
 _MARK = "_recbole_darec_handler"
 
 
+def end_log() -> None:
+    """Close the log file of the run in this process; what follows goes to the terminal alone."""
+    root = logging.getLogger()
+    for handler in root.handlers[:]:
+        if hasattr(handler, _MARK) and isinstance(handler, logging.FileHandler):
+            root.removeHandler(handler)
+            handler.close()
+
+
 def init_logger(file: Path, level: str) -> None:
     """Send the root logger, which RecBole writes to, to standard error and to ``file``.
 

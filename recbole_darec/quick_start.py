@@ -13,14 +13,16 @@ from typing import Any
 import torch
 from recbole.utils import get_environment, init_seed, set_color
 
-from recbole_darec import compat
+from recbole_darec import checkpoint, compat
 from recbole_darec.checkpoint import CheckpointError
 from recbole_darec.checksums import seal
 from recbole_darec.config import Config
 from recbole_darec.data.preparation import create_dataset, data_fingerprint, prepare_data
 from recbole_darec.data.side_configuration import check_side_configuration
+from recbole_darec.inference.model_scorer import ModelScorer
+from recbole_darec.inference.saved_scorer import FILE_NAME
 from recbole_darec.keys import ConfigError
-from recbole_darec.logger import init_logger
+from recbole_darec.logger import end_log, init_logger
 from recbole_darec.run_folder import RunFolder
 from recbole_darec.trainer import EpochCallback, RunTrainer, make_trainer
 
@@ -121,10 +123,23 @@ def _run(
     _log_end(config, metrics)
     folder.write_metrics(metrics)
     folder.last.unlink(missing_ok=True)
-    if not saved:
+    if saved:
+        _save_scorer(config, model, loaders, folder)
+    else:
         folder.best.unlink()
+    end_log()
     seal(folder.path)
     return _result(metrics, folder)
+
+
+def _save_scorer(config: Config, model: torch.nn.Module, loaders: Any, folder: RunFolder) -> None:
+    """Keep what recommending needs of the best epoch, where the scores are inner products."""
+    state = checkpoint.load(folder.best, config["device"])
+    checkpoint.restore(model, config.model, state, folder.best)
+    try:
+        ModelScorer(config, model.eval(), loaders).saved().save(folder.path)
+    except (ConfigError, UnicodeError) as error:
+        getLogger().info(f"No {FILE_NAME}, recommending will load model and data: {error}")
 
 
 def build_model(config: Config, train_dataset: Any) -> torch.nn.Module:

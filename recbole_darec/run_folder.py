@@ -22,8 +22,9 @@ class RunFolder:
 
     Attributes:
         path: the folder; it holds ``config.yaml`` (resolved, usable as a config file),
-            ``metrics.json``, ``per_user.npz`` (see ``UserValues``), ``model.pth`` (best epoch),
-            ``last.pth`` (for ``resume``), ``run.log`` and TensorBoard's events.
+            ``metrics.json``, ``per_user.npz`` (see ``UserValues``), ``serving.npz`` (see
+            ``SavedScorer``), ``model.pth`` (best epoch), ``run.log``, ``SHA256SUMS`` of these,
+            TensorBoard's events, and until the run has ended ``last.pth`` (for ``resume``).
     """
 
     path: Path

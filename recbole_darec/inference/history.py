@@ -30,11 +30,17 @@ def history_matrix(loaders: Sequence[Any]) -> sp.csr_matrix:
     return matrix
 
 
-def excluded(loaders: tuple[Any, Any, Any], what: str) -> sp.csr_matrix | None:
+def history_parts(loaders: tuple[Any, Any, Any]) -> tuple[sp.csr_matrix, ...]:
+    """Interactions of the training, the validation and the test part, each as above."""
+    empty = sp.csr_matrix(history_matrix(loaders[:1]).shape, dtype=np.float32)
+    return tuple(empty if loader is None else history_matrix([loader]) for loader in loaders)
+
+
+def excluded(history: Sequence[sp.csr_matrix], what: str) -> sp.csr_matrix | None:
     """The pairs that are not to be recommended.
 
     Args:
-        loaders: of training, validation and test data.
+        history: interactions of the training, the validation and the test part.
         what: ``all`` interactions of the data, those of ``train_valid`` (as RecBole's evaluation
             of the test part), or ``none``.
 
@@ -45,4 +51,5 @@ def excluded(loaders: tuple[Any, Any, Any], what: str) -> sp.csr_matrix | None:
         raise ValueError(f"exclude is {what!r}; expected one of {', '.join(EXCLUSIONS)}")
     if what == "none":
         return None
-    return history_matrix(loaders if what == "all" else loaders[:2])
+    train, valid, test = history
+    return train + valid + test if what == "all" else train + valid

@@ -66,7 +66,6 @@ def main(args: argparse.Namespace) -> int:
     Raises:
         ConfigError: for a user's mistake.
     """
-    from recbole_darec.recommend.new_items import NewItems
     from recbole_darec.recommend.recommendations import FORMATS
     from recbole_darec.recommend.recommender import Recommender
 
@@ -81,6 +80,8 @@ def main(args: argparse.Namespace) -> int:
     users = _users(args)
     recommender = Recommender(args.run, args.title, **moved(args))
     if args.new_items:
+        from recbole_darec.recommend.new_items import NewItems
+
         recommender.add_items(NewItems.from_file(recommender.run, args.new_items))
     if args.similar_to:
         result = recommender.similar(args.similar_to, args.topk, args.skip_unknown)

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recbole_darec.analysis.representations import representations
-from recbole_darec.inference.vectors import scored_vectors
 from recbole_darec.keys import ConfigError
-from recbole_darec.load import Run
+from recbole_darec.recommend.recommender import Recommender
+
+if TYPE_CHECKING:
+    from recbole_darec.load import Run
 
 FORMATS = ("npy", "parquet")
 SCORED = "scored"
 
 
 def export_vectors(
-    run: Run, folder: str | Path, kind: str = "npy", part: str = SCORED
+    run: Run | str | os.PathLike[str],
+    folder: str | Path,
+    kind: str = "npy",
+    part: str = SCORED,
+    **moved: Any,
 ) -> list[Path]:
     """Write the vectors of all users and items, float32, without padding.
 
@@ -28,10 +35,11 @@ def export_vectors(
     ``item_embedding_file`` reads again; ``parquet`` writes columns ``id`` and ``vector``.
 
     Args:
-        run: a loaded run.
+        run: a loaded run, or the path of its folder.
         folder: where to write; made if need be.
         kind: ``npy`` or ``parquet``.
         part: ``scored``, or a block of the alignment such as ``C shared``.
+        moved: as for ``load``, where ``run`` is a path.
 
     Returns:
         The files.
@@ -41,23 +49,26 @@ def export_vectors(
     """
     if kind not in FORMATS:
         raise ConfigError(f"format '{kind}' does not exist; expected one of {', '.join(FORMATS)}")
-    users, items = _part(run, part)
+    recommender = Recommender(run, **moved)
+    users, items = recommender.vectors if part == SCORED else _block(recommender.run, part)
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return [
             file
-            for side, ids, rows in (("users", run.user_ids, users), ("items", run.item_ids, items))
+            for side, ids, rows in (
+                ("users", recommender.user_ids, users),
+                ("items", recommender.item_ids, items),
+            )
             for file in _write(folder, side, ids[1:], rows[1:].astype(np.float32), kind)
         ]
     except OSError as error:
         raise ConfigError(f"{folder} cannot be written: {error.strerror}") from error
 
 
-def _part(run: Run, part: str) -> tuple[np.ndarray, np.ndarray]:
-    if part == SCORED:
-        users, items = scored_vectors(run.model)
-        return users.detach().cpu().numpy(), items.detach().cpu().numpy()
+def _block(run: Run, part: str) -> tuple[np.ndarray, np.ndarray]:
+    from recbole_darec.analysis.representations import representations
+
     blocks = representations(run.model)
     if part not in blocks.names:
         known = ", ".join((SCORED, *blocks.names))

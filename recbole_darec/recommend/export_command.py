@@ -32,10 +32,8 @@ def main(args: argparse.Namespace) -> int:
     Raises:
         ConfigError: for a user's mistake.
     """
-    from recbole_darec.load import load
     from recbole_darec.recommend.export import export_vectors
 
-    run = load(args.run, **moved(args))
-    for file in export_vectors(run, args.output, args.format, args.part):
+    for file in export_vectors(args.run, args.output, args.format, args.part, **moved(args)):
         print(file)
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import pandas as pd
@@ -57,13 +58,16 @@ class Recommendations:
 
     def text(self) -> str:
         """The table for a terminal, a paragraph per user or item asked for."""
+        if self.table.empty:
+            return ""
         first = str(self.table.columns[0])
-        parts = []
-        for identity, rows in self.table.groupby(first, sort=False):
-            head = f"{first.removesuffix('_id').replace('_', ' ')} {identity}"
-            body = rows.drop(columns=first).to_string(index=False, float_format="{:.4f}".format)
-            parts.append(f"{head}\n{body}")
-        return "\n\n".join(parts)
+        shown = self.table.drop(columns=first).to_string(index=False, float_format="{:.4f}".format)
+        head, *lines = shown.split("\n")
+        what, rest = first.removesuffix("_id").replace("_", " "), iter(lines)
+        return "\n\n".join(
+            "\n".join([f"{what} {identity}", head, *islice(rest, count)])
+            for identity, count in self.table[first].value_counts(sort=False).items()
+        )
 
     def __len__(self) -> int:
         return len(self.table)

@@ -5,23 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-import torch
-from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
 
+from recbole_darec.checksums import verify
 from recbole_darec.inference.history import excluded
-from recbole_darec.inference.scoring import full_sort_scores
-from recbole_darec.inference.titles import item_titles
-from recbole_darec.inference.vectors import scored_vectors
-from recbole_darec.load import Run, load
+from recbole_darec.inference.saved_scorer import FILE_NAME, SavedScorer
 from recbole_darec.recommend.external_ids import known_rows
-from recbole_darec.recommend.new_items import NewItems, new_item_vectors
 from recbole_darec.recommend.recommendations import Recommendations
+
+if TYPE_CHECKING:
+    from recbole_darec.inference.model_scorer import ModelScorer
+    from recbole_darec.load import Run
+    from recbole_darec.recommend.new_items import NewItems
 
 _SCORES_AT_ONCE = 2**23
 
@@ -29,28 +29,58 @@ _SCORES_AT_ONCE = 2**23
 class Recommender:
     """Recommends items to users by their external ids.
 
+    From a folder it serves what the run saved (``SavedScorer``), which takes neither the data nor
+    the model. The run itself is loaded where that does not do: for a model that does not score by
+    inner products, another title, reasons and new items.
+
     Args:
         run: a loaded run, or the path of its folder.
         title: field or template of the titles; see ``item_titles``.
         moved: as for ``load``, where ``run`` is a path.
 
     Attributes:
+        user_ids: external ids of the users by internal id, padding first.
         item_ids: external ids of the items in the order of the columns of ``vectors``: those of
             the run, padding first, then new ones.
         titles: their titles, empty where unknown.
+
+    Raises:
+        ConfigError: if a file of the folder is missing or was altered, or the run has to be
+            loaded and cannot be.
     """
 
     def __init__(
         self, run: Run | str | os.PathLike[str], title: str | None = None, **moved: Any
     ) -> None:
-        self.run = run if isinstance(run, Run) else load(run, **moved)
-        titles = item_titles(self.run.config, title)
-        self.item_ids = self.run.item_ids
-        self.titles = np.array([titles.get(i, "") for i in self.item_ids], dtype=object)
-        self.user_rows = {i: row for row, i in enumerate(self.run.user_ids) if row}
-        self.item_rows = {i: row for row, i in enumerate(self.run.item_ids) if row}
+        self._given, self._moved = run, moved
+        self._scorer = self._saved_scorer(title) or self._model_scorer(title)
+        self.user_ids, self.item_ids = self._scorer.user_ids, self._scorer.item_ids
+        self.titles = self._scorer.titles
+        self.user_rows = {i: row for row, i in enumerate(self.user_ids) if row}
+        self.item_rows = {i: row for row, i in enumerate(self.item_ids) if row}
         self._excluded = lru_cache(maxsize=2)(self._read_excluded)
-        self._new = torch.zeros(0, 0)
+        self._new = np.zeros((0, 0), dtype=np.float32)
+
+    def _saved_scorer(self, title: str | None) -> SavedScorer | None:
+        if title is not None or not isinstance(self._given, (str, os.PathLike)):
+            return None
+        folder = Path(self._given)
+        verify(folder)
+        return SavedScorer.load(folder) if (folder / FILE_NAME).is_file() else None
+
+    def _model_scorer(self, title: str | None) -> ModelScorer:
+        from recbole_darec.inference.model_scorer import ModelScorer
+
+        return ModelScorer(self.run.config, self.run.model, self.run.loaders, title)
+
+    @cached_property
+    def run(self) -> Run:
+        """The run; loaded with model and data when it is first asked for."""
+        if not isinstance(self._given, (str, os.PathLike)):
+            return self._given
+        from recbole_darec.load import load
+
+        return load(self._given, **self._moved)
 
     def add_items(
         self, new: NewItems | Mapping[str, str], neighbors: int = 20, space: str = "both"
@@ -68,11 +98,12 @@ class Recommender:
         Raises:
             ConfigError: if the run's model knows no text, or an item is known already.
         """
+        from recbole_darec.recommend.new_items import NewItems, new_item_vectors
+
         new = new if isinstance(new, NewItems) else NewItems.from_texts(self.run, new)
-        rows = new_item_vectors(self.run, new, neighbors, space)
-        self._new = torch.from_numpy(rows).to(self.run.config["device"])
-        first = len(self.run.item_ids)
-        self.item_ids = np.concatenate([self.run.item_ids, new.ids])
+        self._new = new_item_vectors(self.run, new, neighbors, space)
+        first = len(self._scorer.item_ids)
+        self.item_ids = np.concatenate([self._scorer.item_ids, new.ids.astype(object)])
         self.titles = np.concatenate([self.titles[:first], new.titles])
         self.item_rows = {i: row for row, i in enumerate(self.item_ids) if row}
         self.__dict__.pop("vectors", None)
@@ -80,7 +111,7 @@ class Recommender:
 
     def recommend(
         self,
-        users: Sequence[str] | None = None,
+        users: str | Sequence[str] | None = None,
         k: int = 10,
         exclude: str = "all",
         skip_unknown: bool = False,
@@ -89,7 +120,7 @@ class Recommender:
         """The ``k`` items of highest score for each user.
 
         Args:
-            users: external ids; default all users.
+            users: external ids, or a single one; default all users.
             k: items a user; fewer where fewer are left.
             exclude: what is not recommended: ``all`` that the user has interacted with in the
                 data, ``train_valid`` (as in RecBole's evaluation), or ``none``.
@@ -102,59 +133,56 @@ class Recommender:
         """
         if k < 1:
             raise ValueError(f"k must be at least 1, got {k}")
-        given = list(self.user_rows) if users is None else [str(user) for user in users]
+        given = list(self.user_rows) if users is None else _ids(users)
         rows = known_rows(given, self.user_rows, "users", skip_unknown)
         seen = self._excluded(exclude)
         asked = np.fromiter(rows.values(), dtype=np.int64)
         step = max(1, _SCORES_AT_ONCE // len(self.item_ids))
-        first = len(self.run.item_ids) if only_new else 0
-        parts = [self._top(asked[i : i + step], k, seen, first) for i in range(0, len(asked), step)]
+        first = len(self._scorer.item_ids) if only_new else 0
+        starts = range(0, max(1, len(asked)), step)
+        parts = [self._top(asked[start : start + step], k, seen, first) for start in starts]
         scores, items = (np.concatenate(part) for part in zip(*parts, strict=True))
-        table = self._table("user_id", self.run.user_ids[asked], scores, items)
+        table = self._table("user_id", self.user_ids[asked], scores, items)
         return Recommendations(table, tuple(i for i in given if i not in rows))
 
     def similar(
-        self, items: Sequence[str], k: int = 10, skip_unknown: bool = False
+        self, items: str | Sequence[str], k: int = 10, skip_unknown: bool = False
     ) -> Recommendations:
         """The ``k`` items nearest to each given item by cosine of the scored vectors.
 
         Raises:
             ConfigError: if an item is unknown or the model has no vectors.
         """
-        given = [str(item) for item in items]
+        given = _ids(items)
         rows = known_rows(given, self.item_rows, "items", skip_unknown)
-        unit = F.normalize(self.vectors[1], dim=1)
-        asked = torch.tensor(list(rows.values()), device=unit.device)
+        vectors = self.vectors[1]
+        unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        asked = np.fromiter(rows.values(), dtype=np.int64)
         cosines = unit[asked] @ unit.T
-        cosines[:, 0] = -torch.inf
-        cosines[torch.arange(len(asked)), asked] = -torch.inf
-        top = cosines.topk(min(k, len(unit) - 1))
-        ids = self.item_ids[asked.cpu().numpy()]
-        table = self._table("of_item_id", ids, top.values.cpu().numpy(), top.indices.cpu().numpy())
+        cosines[:, 0] = -np.inf
+        cosines[np.arange(len(asked)), asked] = -np.inf
+        table = self._table("of_item_id", self.item_ids[asked], *_highest(cosines, k))
         return Recommendations(table, tuple(i for i in given if i not in rows))
 
     @cached_property
-    def vectors(self) -> tuple[Tensor, Tensor]:
+    def vectors(self) -> tuple[np.ndarray, np.ndarray]:
         """User and item vectors whose inner products are the scores; see ``scored_vectors``."""
-        users, items = scored_vectors(self.run.model)
-        return users, torch.cat([items, self._new]) if len(self._new) else items
+        users, items = self._scorer.vectors
+        return users, np.concatenate([items, self._new]) if len(self._new) else items
 
     def _read_excluded(self, exclude: str) -> sp.csr_matrix | None:
-        return excluded(self.run.loaders, exclude)
+        return excluded(self._scorer.history, exclude)
 
     def _top(
         self, users: np.ndarray, k: int, seen: sp.csr_matrix | None, first: int
     ) -> tuple[np.ndarray, np.ndarray]:
-        rows = torch.from_numpy(users)
-        scores = full_sort_scores(self.run.model, rows)
+        scores = self._scorer.scores(users)
         if seen is not None:
-            pairs = seen[users].nonzero()
-            scores[torch.from_numpy(pairs[0]), torch.from_numpy(pairs[1])] = -torch.inf
+            scores[seen[users].nonzero()] = -np.inf
         if len(self._new):
-            scores = torch.cat([scores, self.vectors[0][rows.to(scores.device)] @ self._new.T], 1)
-        scores[:, :first] = -torch.inf
-        top = scores.topk(min(k, scores.shape[1] - 1))
-        return top.values.cpu().numpy(), top.indices.cpu().numpy()
+            scores = np.hstack([scores, self.vectors[0][users] @ self._new.T])
+        scores[:, :first] = -np.inf
+        return _highest(scores, k)
 
     def _table(
         self, name: str, ids: np.ndarray, scores: np.ndarray, items: np.ndarray
@@ -172,4 +200,19 @@ class Recommender:
         return table[np.isfinite(table["score"])].reset_index(drop=True)
 
     def __repr__(self) -> str:
-        return f"<Recommender of {self.run!r}>"
+        users, items = len(self.user_rows), len(self.item_rows)
+        of = self._given if isinstance(self._given, (str, os.PathLike)) else repr(self._given)
+        return f"<Recommender of {of}: {users} users, {items} items>"
+
+
+def _ids(given: str | Sequence[str]) -> list[str]:
+    return [given] if isinstance(given, str) else [str(identity) for identity in given]
+
+
+def _highest(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The ``k`` highest of each row but for one, the padding, and their columns, best first."""
+    k = min(k, scores.shape[1] - 1)
+    columns = np.argpartition(scores, -k, axis=1)[:, -k:]
+    order = np.argsort(-np.take_along_axis(scores, columns, 1), axis=1, kind="stable")
+    columns = np.take_along_axis(columns, order, 1)
+    return np.take_along_axis(scores, columns, 1), columns

@@ -93,8 +93,10 @@ def test_topk_is_a_count(capsys):
 
 
 def test_data_that_moved(finished, tmp_path):
+    """Where data are matters only to what needs them."""
     with pytest.raises(ConfigError, match="dataset 'small' does not exist"):
-        call(command, finished(), "--all", "--data_path", tmp_path)
+        call(command, finished(), "--all", "--explain", "--data_path", tmp_path)
+    call(command, finished(), "--all", "--data_path", tmp_path)
 
 
 def test_export(finished, tmp_path, capsys):

@@ -29,14 +29,16 @@ MODELS = [
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_scores_are_recboles(finished, model):
-    """Also for a model without ``full_sort_predict`` (NeuMF)."""
+@pytest.mark.parametrize("loaded", [True, False])
+def test_scores_are_recboles(finished, model, loaded):
+    """From the folder and from a loaded run; also without ``full_sort_predict`` (NeuMF)."""
     run = load(finished(model))
     users = np.arange(1, len(run.user_ids))
     torch.manual_seed(0)
     theirs_scores, _ = full_sort_topk(users, run.model, run.loaders[2], k=7)
     torch.manual_seed(0)
-    ours = Recommender(run).recommend(k=7, exclude="train_valid").table
+    recommender = Recommender(run if loaded else finished(model))
+    ours = recommender.recommend(k=7, exclude="train_valid").table
     assert len(ours) == 60 * 7
     np.testing.assert_allclose(ours["score"], theirs_scores.flatten(), rtol=0, atol=1e-6)
     everything = recbole_scores(users, run.model, run.loaders[2])
@@ -46,6 +48,23 @@ def test_scores_are_recboles(finished, model):
         [rows[u] - 1 for u in ours["user_id"]], [columns[i] for i in ours["item_id"]]
     ]
     np.testing.assert_allclose(ours["score"], picked, rtol=0, atol=1e-6)
+
+
+def test_the_terminal_shows_each_users_own_rows(recommender):
+    result = recommender.recommend(k=3)
+    paragraphs = result.text().split("\n\n")
+    assert len(paragraphs) == 60
+    for paragraph, (user, rows) in zip(
+        paragraphs, result.table.groupby("user_id", sort=False), strict=True
+    ):
+        first, head, *lines = paragraph.split("\n")
+        assert first == f"user {user}"
+        assert head.split() == ["rank", "item_id", "title", "score"]
+        shown = [(line.split()[1], line.split()[-1]) for line in lines]
+        assert shown == [
+            (item, f"{score:.4f}")
+            for item, score in zip(rows["item_id"], rows["score"], strict=True)
+        ]
 
 
 @pytest.fixture
@@ -125,6 +144,22 @@ def test_many_unknown_ids_are_counted_and_padding_is_no_id(recommender):
         recommender.recommend(["[PAD]"])
 
 
+def test_one_id_is_no_list_of_letters(recommender):
+    user = next(u for u in recommender.user_rows if len(u) > 1)
+    assert set(recommender.recommend(user, k=2).table["user_id"]) == {user}
+    assert set(recommender.similar("100", k=2).table["of_item_id"]) == {"100"}
+
+
+def test_no_ids_are_an_empty_table(recommender):
+    for result, column in (
+        (recommender.recommend([]), "user_id"),
+        (recommender.similar([]), "of_item_id"),
+    ):
+        assert list(result.table) == [column, "rank", "item_id", "title", "score"]
+        assert len(result) == 0
+        assert result.text() == ""
+
+
 def test_known_rows_keeps_order_and_names_each_once():
     assert known_rows(["b", "a", "b"], {"a": 1, "b": 2}, "items") == {"b": 2, "a": 1}
 
@@ -141,7 +176,7 @@ def test_inadmissible_requests(recommender, k, exclude, message):
 def test_similar_items_are_nearest_by_cosine(finished, model):
     recommender = Recommender(finished(model))
     table = recommender.similar(["50", "100"], k=4).table
-    items = recommender.vectors[1].double().numpy()
+    items = recommender.vectors[1].astype(float)
     for of, rows in table.groupby("of_item_id"):
         query = recommender.item_rows[of]
         cosines = {
@@ -190,6 +225,8 @@ def test_other_endings_and_unwritable_places_are_refused(recommender, tmp_path):
 def test_repr_shows_counts_and_first_rows(recommender):
     result = recommender.recommend(k=2)
     assert repr(result).startswith("<120 recommendations for 60 users>\nuser_id")
-    assert repr(recommender).startswith("<Recommender of <Run DaRec")
+    assert repr(recommender).startswith("<Recommender of /")
+    assert repr(recommender).endswith(": 60 users, 90 items>")
+    assert repr(Recommender(recommender.run)).startswith("<Recommender of <Run DaRec")
     assert len(result) == 120
     assert result.text().startswith(f"user {recommender.run.user_ids[1]}\n")
