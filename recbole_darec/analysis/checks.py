@@ -29,3 +29,9 @@ def paired(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarra
     if len(first) != len(second):
         raise ValueError(f"rows must correspond, got {len(first)} and {len(second)}")
     return first, second
+
+
+def constant(rows: np.ndarray) -> bool:
+    """Whether all rows are equal, to the precision of float32, in which models compute."""
+    spread = float(np.ptp(rows, axis=0).max())
+    return spread <= float(np.finfo(np.float32).eps) * float(np.abs(rows).max())

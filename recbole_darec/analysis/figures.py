@@ -11,7 +11,9 @@ import pandas as pd
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.cluster.hierarchy import leaves_list, linkage
 from sklearn.manifold import TSNE
+from sklearn.preprocessing import normalize
 
 from recbole_darec.analysis.analysis import Analysis
 from recbole_darec.analysis.representations import SHARED, SPECIFIC, Representations
@@ -115,10 +117,8 @@ def similarity(analysis: Analysis, seed: int = 0) -> Figure:
 
 
 def _along_the_main_axis(rows: np.ndarray) -> np.ndarray:
-    """Order in which rows that are alike are neighbours: leaves of average linkage."""
-    from scipy.cluster.hierarchy import leaves_list, linkage
-
-    leaves: np.ndarray = leaves_list(linkage(rows, "average", metric="cosine"))
+    """Order in which rows of like direction are neighbours: leaves of average linkage."""
+    leaves: np.ndarray = leaves_list(linkage(normalize(rows), "average"))
     return leaves
 
 
@@ -210,4 +210,5 @@ def _annotated(axis: Axes, matrix: pd.DataFrame) -> None:
     axis.set_yticks(range(len(matrix)), list(matrix.index))
     for (row, column), value in np.ndenumerate(matrix.to_numpy()):
         color = "white" if value > 0.55 else "black"
-        axis.text(column, row, f"{value:.2f}", ha="center", va="center", color=color, fontsize=8)
+        text = "-" if np.isnan(value) else f"{value:.2f}"
+        axis.text(column, row, text, ha="center", va="center", color=color, fontsize=8)

@@ -8,6 +8,8 @@ import pandas as pd
 
 from recbole_darec.analysis.preference import PreferenceCenters
 
+_EQUAL = "all rows of one are equal"
+
 
 def findings(
     tables: Mapping[str, pd.DataFrame], centers: PreferenceCenters | None
@@ -15,10 +17,10 @@ def findings(
     """What the tables of an analysis say, in sentences."""
     yield from _collapse(tables["shape"])
     if "structure" in tables:
-        before, after = tables["structure"]["correlation"]
+        before, after = map(_correlation, tables["structure"]["correlation"])
         yield (
-            f"The two sides' similarity matrices of shared parts correlate at {after:.2f} after "
-            f"training ({before:.2f} before)."
+            f"The correlation of the two sides' similarity matrices of shared parts is {after} "
+            f"after training ({before} before)."
         )
         yield from _disentanglement(tables["pairs"])
     if centers is not None:
@@ -45,14 +47,25 @@ def _disentanglement(pairs: pd.DataFrame) -> Iterator[str]:
     items = pairs[pairs["kind"] == "items"].set_index(["first", "second"])
     for side, word in (("C", "collaborative"), ("L", "semantic")):
         row = items.loc[(f"{side} specific", f"{side} shared")]
+        if pd.isna(row["hsic_p"]):
+            yield f"Specific and shared {word} parts of items cannot be compared: {_EQUAL}."
+            continue
         related = "are dependent" if row["hsic_p"] <= 0.05 else "show no dependence"
         yield (
             f"Specific and shared {word} parts of items {related} (HSIC p = {row['hsic_p']:.3f}; "
             f"{row['mutual_information']:.2f} nats between leading components)."
         )
-    shared, specific = (items.loc[(f"C {part}", f"L {part}")] for part in ("shared", "specific"))
-    yield (
-        f"Across sides, items' shared parts have CKA {shared['cka']:.2f} and "
-        f"{shared['mutual_information']:.2f} nats in common, specific parts "
-        f"{specific['cka']:.2f} and {specific['mutual_information']:.2f}."
+    shared, specific = (
+        _in_common(items.loc[(f"C {part}", f"L {part}")]) for part in ("shared", "specific")
     )
+    yield f"Across sides, items' shared parts have {shared}, specific parts {specific}."
+
+
+def _in_common(pair: pd.Series) -> str:
+    if pd.isna(pair["cka"]):
+        return f"nothing in common ({_EQUAL})"
+    return f"CKA {pair['cka']:.2f} and {pair['mutual_information']:.2f} nats in common"
+
+
+def _correlation(value: float) -> str:
+    return "undefined, one of them being the same everywhere," if pd.isna(value) else f"{value:.2f}"

@@ -9,7 +9,7 @@ import torch
 from sklearn.preprocessing import normalize
 
 from recbole_darec.alignment.uniformity import UniformityLoss
-from recbole_darec.analysis.checks import matrix, paired
+from recbole_darec.analysis.checks import constant, matrix, paired
 
 CONE = 0.95
 FEW_DIMENSIONS = 0.05
@@ -21,7 +21,7 @@ class Geometry:
 
     Attributes:
         dimensions: width d.
-        effective_rank: of the centred rows, in [1, d]; see ``effective_rank``.
+        effective_rank: of the centred rows, in [1, d], 0 for a point; see ``effective_rank``.
         mean_cosine: mean cosine of pairs of different rows; near 1: all point the same way.
         uniformity: Wang and Isola's with t = 2, ``<= 0``; the lower, the more evenly spread.
     """
@@ -39,6 +39,8 @@ class Geometry:
         this package's own.
         """
         rank = f"about {self.effective_rank:.1f} of {self.dimensions} dimensions are in use"
+        if self.effective_rank == 0:
+            return "collapsed to a point: all rows are equal"
         if self.mean_cosine > CONE:
             return f"collapsed to a cone: rows point the same way (cosine {self.mean_cosine:.3f})"
         if self.effective_rank < max(1.5, FEW_DIMENSIONS * self.dimensions):
@@ -63,16 +65,16 @@ def geometry(rows: np.ndarray) -> Geometry:
 def effective_rank(rows: np.ndarray) -> float:
     """Exponential of the entropy of the normalised singular values of the centred rows.
 
-    Roy and Vetterli, *The effective rank*, EUSIPCO 2007. Between 1 (a line; also a single point)
-    and ``min(n - 1, d)``.
+    Roy and Vetterli, *The effective rank*, EUSIPCO 2007. Between 1 (a line) and
+    ``min(n - 1, d)``; 0 for a single point, which their definition leaves out.
 
     Raises:
         ValueError: if it is no finite matrix of at least two rows.
     """
     rows = matrix(rows)
+    if constant(rows):
+        return 0.0
     values = np.linalg.svd(rows - rows.mean(axis=0), compute_uv=False)
-    if values[0] <= 1e-12 * max(1.0, float(np.abs(rows).max())):
-        return 1.0
     shares = values / values.sum()
     shares = shares[shares > 0]
     return float(np.exp(-(shares * np.log(shares)).sum()))

@@ -61,15 +61,15 @@ def contributions(users: UserValues, groups: np.ndarray) -> dict[str, np.ndarray
         groups: group of each item, ``(n_items,)``.
 
     Returns:
-        By group, contributions ``(n_users, n_metrics)`` in the order of ``users.metrics``.
+        By group, contributions ``(n_users, n_metrics)`` in the order of ``users.metrics``; zeros for
+        a group that no item belongs to, so that means over splits have the same terms.
     """
     groups_of_lists = groups[users.items]
-    names = np.unique(groups)
-    parts = {name: np.zeros_like(users.values) for name in names}
+    parts = {name: np.zeros_like(users.values) for name in ITEM_GROUPS}
     for column, metric in enumerate(users.metrics):
         name, _, cut_off = str(metric).partition("@")
         gains = _gains(name, users.hits[:, : int(cut_off)], users.positives)
-        for group in names:
+        for group in ITEM_GROUPS:
             inside = groups_of_lists[:, : int(cut_off)] == group
             parts[group][:, column] = (gains * inside).sum(axis=1)
     return parts

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial.distance import pdist, squareform
 
-from recbole_darec.analysis.checks import paired
+from recbole_darec.analysis.checks import constant, paired
 
 
 class IndependenceTest(NamedTuple):
@@ -37,13 +37,18 @@ def hsic_test(
         permutations: how many orders of the second block's rows to compare with.
         seed: of the permutations.
 
+    Returns:
+        NaN for both where a block is constant.
+
     Raises:
-        ValueError: if the rows do not correspond, a block is constant, or there are no
-            permutations.
+        ValueError: if the rows do not correspond, or there are no permutations.
     """
     if permutations < 1:
         raise ValueError(f"permutations must be at least 1, got {permutations}")
-    kernels = [_centered_kernel(block) for block in paired(first, second)]
+    blocks = paired(first, second)
+    if any(map(constant, blocks)):
+        return IndependenceTest(float("nan"), float("nan"))
+    kernels = [_centered_kernel(block) for block in blocks]
     generator = np.random.default_rng(seed)
     observed = float((kernels[0] * kernels[1]).sum())
     larger = 0
@@ -56,10 +61,7 @@ def hsic_test(
 
 def _centered_kernel(rows: np.ndarray) -> np.ndarray:
     squared = pdist(rows, "sqeuclidean")
-    positive = squared[squared > 0]
-    if not len(positive):
-        raise ValueError("HSIC of a constant block is not defined")
-    kernel = np.exp(-squareform(squared) / np.median(positive))
+    kernel = np.exp(-squareform(squared) / np.median(squared[squared > 0]))
     kernel -= kernel.mean(axis=0)
     kernel -= kernel.mean(axis=1, keepdims=True)
     centered: np.ndarray = kernel

@@ -33,7 +33,8 @@ def interaction_features(loaders: Sequence[Any]) -> Rows:
 
 def reduced(users: np.ndarray, items: np.ndarray) -> Rows:
     """Both kinds of rows about the items' mean, on the items' leading 64 principal axes."""
-    pca = PCA(min(_WIDTH, *items.shape), random_state=0).fit(items[1:])
+    with np.errstate(invalid="ignore"):  # equal rows have no variance of which to take shares
+        pca = PCA(min(_WIDTH, *items[1:].shape), random_state=0).fit(items[1:])
     return pca.transform(users), pca.transform(items)
 
 

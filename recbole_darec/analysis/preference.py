@@ -42,7 +42,7 @@ def preference_centers(
 
     Args:
         blocks: representations with shared parts.
-        count: number K of centres on each side.
+        count: number K of centres on each side; fewer where a side has fewer different rows.
         matching: as DaRec's key ``matching``.
         seed: of k-means.
 
@@ -51,10 +51,9 @@ def preference_centers(
     """
     if not blocks.disentangled:
         raise ValueError("preference centres need the shared parts of DaRec")
-    fits = []
-    for name in SHARED:
-        rows = blocks.joint(name)
-        fits.append(KMeans(min(count, len(rows)), n_init=4, random_state=seed).fit(rows))
+    sides = [blocks.joint(name) for name in SHARED]
+    count = min(count, *(len(np.unique(rows, axis=0)) for rows in sides))
+    fits = [KMeans(count, n_init=4, random_state=seed).fit(rows) for rows in sides]
     first, second = (torch.from_numpy(fit.cluster_centers_) for fit in fits)
     matched = match_centers(first, second, matching).numpy()
     labels = [fits[0].labels_, np.argsort(matched)[fits[1].labels_]]

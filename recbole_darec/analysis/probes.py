@@ -9,7 +9,7 @@ from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from recbole_darec.analysis.checks import matrix
+from recbole_darec.analysis.checks import constant, matrix
 
 _FOLDS = 5
 _PENALTIES = (1.0, 100.0, 10000.0)
@@ -19,7 +19,7 @@ def number_probe(rows: np.ndarray, target: np.ndarray, seed: int = 0) -> float:
     """Share of the variance of numbers that a linear probe tells from unseen rows (R^2, at most 1).
 
     0: no better than the mean. E.g. the logarithm of the items' popularity. Of several columns,
-    the share of their total variance.
+    the share of their total variance. NaN where the target is constant.
 
     Args:
         rows: ``(n, d)``.
@@ -27,11 +27,11 @@ def number_probe(rows: np.ndarray, target: np.ndarray, seed: int = 0) -> float:
         seed: of the folds.
 
     Raises:
-        ValueError: if the numbers of rows differ or are below 10, or the target is constant.
+        ValueError: if the numbers of rows differ or are below 10.
     """
     rows = _checked(rows, target)
-    if np.ptp(target) == 0:
-        raise ValueError("the probe's target is constant")
+    if constant(target):
+        return float("nan")
     folds = KFold(_FOLDS, shuffle=True, random_state=seed)
     predicted = cross_val_predict(_probe(), rows, target, cv=folds)
     return float(r2_score(target, predicted, multioutput="variance_weighted"))

@@ -99,7 +99,8 @@ SECTIONS = (
         "components (nats, k nearest neighbours; noise makes it slightly negative at "
         "independence). Specific and shared parts of one side should depend little on each other, "
         "shared parts of both sides much. With these sample sizes HSIC finds weak dependence too: "
-        "read its size, not only its p-value; no correction for the number of pairs is made.",
+        "read its size, not only its p-value; no correction for the number of pairs is made. CKA "
+        "and HSIC are left empty where all rows of a block are equal.",
         ("pairs",),
         "Linear CKA of every pair of blocks, users left and items right; darker is more alike.",
         lambda analysis: figures.pairs(analysis.tables["pairs"]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.preprocessing import StandardScaler
 
-from recbole_darec.analysis.checks import paired
+from recbole_darec.analysis.checks import constant, paired
 
 
 def linear_cka(first: np.ndarray, second: np.ndarray) -> float:
@@ -13,15 +13,16 @@ def linear_cka(first: np.ndarray, second: np.ndarray) -> float:
 
     1 for two blocks that a rotation, a shift and one scale make equal; Kornblith et al.,
     *Similarity of Neural Network Representations Revisited*, ICML 2019. With few rows and many
-    dimensions it is well above 0 for independent blocks too.
+    dimensions it is well above 0 for independent blocks too. NaN where a block is constant.
 
     Raises:
-        ValueError: if the rows do not correspond or a block is constant.
+        ValueError: if the rows do not correspond.
     """
-    first, second = (block - block.mean(axis=0) for block in paired(first, second))
+    blocks = paired(first, second)
+    if any(map(constant, blocks)):
+        return float("nan")
+    first, second = (block - block.mean(axis=0) for block in blocks)
     norms = [float(np.linalg.norm(block.T @ block)) for block in (first, second)]
-    if min(norms) == 0:
-        raise ValueError("CKA of a constant block is not defined")
     return float(np.linalg.norm(first.T @ second) ** 2 / np.prod(norms))
 
 

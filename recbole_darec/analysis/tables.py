@@ -164,7 +164,7 @@ def to_markdown(summary: pd.DataFrame) -> str:
         tests = p_values(whole)
         if not tests.empty:
             text = tests.to_markdown(index=False, floatfmt=".3g")
-            lines += ["", "One-sided p (model better than base), Holm-corrected:", "", text]
+            lines += ["", f"{_TESTED}:", "", text]
         for grouping, title in _GROUPINGS.items():
             rows = part[part["grouping"] == grouping]
             text = _wide(rows, ["group", "model"]).to_markdown(index=False)
@@ -174,14 +174,25 @@ def to_markdown(summary: pd.DataFrame) -> str:
 
 
 def to_latex(summary: pd.DataFrame) -> str:
-    """The summary as LaTeX tables (package booktabs): for each dataset the means and groups."""
+    """The summary as LaTeX tables (package booktabs): for each dataset means, p-values, groups."""
     tables = []
-    for (dataset, grouping), part in summary.groupby(["dataset", "grouping"], sort=False):
-        rows = ["model"] if grouping == "all" else ["group", "model"]
-        wide = _wide(part, rows).map(latex).rename(columns=latex)
-        title = latex(str(dataset)) + ("" if grouping == "all" else f", {_GROUPINGS[grouping]}")
-        tables.append(wide.to_latex(index=False, escape=False, caption=title, position="t"))
+    for dataset, part in summary.groupby("dataset", sort=False):
+        whole = part[part["grouping"] == "all"]
+        tables.append(_latex_table(_wide(whole, ["model"]), f"{dataset}: {_MEANING}"))
+        tests = p_values(whole)
+        if not tests.empty:
+            shown = tests.map(lambda cell: cell if isinstance(cell, str) else f"{cell:.3g}")
+            tables.append(_latex_table(shown.replace("nan", ""), f"{dataset}: {_TESTED}."))
+        for grouping, title in _GROUPINGS.items():
+            rows = part[part["grouping"] == grouping]
+            tables.append(_latex_table(_wide(rows, ["group", "model"]), f"{dataset}: {title}."))
     return "\n".join(tables)
+
+
+def _latex_table(cells: pd.DataFrame, caption: str) -> str:
+    escaped = cells.map(latex).rename(columns=latex)
+    text: str = escaped.to_latex(index=False, escape=False, caption=latex(caption), position="t")
+    return text
 
 
 def p_values(whole: pd.DataFrame) -> pd.DataFrame:
@@ -198,6 +209,7 @@ _MEANING = (
     "Mean ± standard deviation over seeds (improvement over the base); * Wilcoxon over users, "
     "Holm-corrected p < 0.05."
 )
+_TESTED = "One-sided p (model better than base), Holm-corrected, and effect size"
 _GROUPINGS = {
     "users": "users by training interactions",
     "items": "contribution of the hits on items by popularity; the groups sum to the whole",
@@ -224,6 +236,8 @@ def _cell(row: dict[str, float]) -> str:
 
 def latex(text: str) -> str:
     """Text with LaTeX's special characters written as commands."""
-    for plain, command in (("_", r"\_"), ("%", r"\%"), ("±", r"$\pm$"), ("#", r"\#")):
+    for plain, command in (
+        ("_", r"\_"), ("%", r"\%"), ("±", r"$\pm$"), ("#", r"\#"), ("<", "$<$"),
+    ):  # fmt: skip
         text = text.replace(plain, command)
     return text

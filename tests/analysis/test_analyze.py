@@ -106,17 +106,43 @@ def test_a_plain_model_is_analysed_as_far_as_it_goes(finished):
         analyze(finished("EASE"))
 
 
-def test_collapse_is_found_and_said(finished):
-    """A run whose shared encoder maps everything to one point."""
+@pytest.mark.parametrize(
+    ("weight", "bias", "verdict"),
+    [
+        (1e-4, 1.0, "a cone"),
+        (0.0, 1.0, "a point: all rows are equal"),
+        (0.0, 0.0, "a point: all rows are equal"),
+    ],
+)
+def test_collapse_is_found_said_and_drawn(finished, tmp_path, weight, bias, verdict):
+    """A run whose collaborative shared encoder maps everything to one direction or point."""
     run = load(finished())
-    last = [m for m in run.model.alignment.collaborative_shared.modules() if hasattr(m, "weight")][
-        -1
-    ]
+    layers = [m for m in run.model.alignment.collaborative_shared.modules() if hasattr(m, "weight")]
     with torch.no_grad():
-        last.weight.mul_(1e-4)
-        last.bias.fill_(1.0)
+        layers[-1].weight.mul_(weight)
+        layers[-1].bias.fill_(bias)
     analysis = analyze(run)
-    assert any(f.startswith("C shared of items has collapsed to a cone") for f in analysis.findings)
+    for kind in ("users", "items"):
+        said = f"C shared of {kind} has collapsed to {verdict}"
+        assert any(finding.startswith(said) for finding in analysis.findings)
+    assert "nan" not in " ".join(analysis.findings)
+    pairs = analysis.tables["pairs"]
+    with_it = (pairs["first"] == "C shared") | (pairs["second"] == "C shared")
+    undefined = with_it if weight == 0 else with_it & False
+    for column in ("cka", "hsic", "hsic_p"):
+        assert pairs[column].isna().tolist() == undefined.tolist()
+    assert len(analysis.tables["centers"]) == (1 if weight == 0 else 4)
+    assert write_report(tmp_path, analysis).html.is_file()
+
+
+def test_rows_of_zeros_have_a_place_among_the_others():
+    """A dead ReLU leaves some rows 0; those have no cosine."""
+    rows = np.random.default_rng(0).normal(size=(8, 4))
+    rows[[1, 4, 6]] = 0
+    order = figures._along_the_main_axis(rows)
+    assert sorted(order) == list(range(8))
+    places = np.sort(np.flatnonzero(np.isin(order, [1, 4, 6])))
+    assert np.ptp(places) == 2
 
 
 def test_repr_holds_the_findings(darec):

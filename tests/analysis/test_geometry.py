@@ -23,7 +23,7 @@ def test_effective_rank_ignores_rotation_and_shift_and_knows_a_point():
     x = np.random.default_rng(1).normal(size=(50, 4)) * [4, 2, 1, 0.1]
     rotation = np.linalg.qr(np.random.default_rng(2).normal(size=(4, 4)))[0]
     assert effective_rank(3 * x @ rotation + 7) == pytest.approx(effective_rank(x))
-    assert effective_rank(np.full((9, 3), 0.1)) == 1
+    assert effective_rank(np.full((9, 3), 0.1)) == effective_rank(np.zeros((9, 3))) == 0
 
 
 def test_measures_in_plain_loops():
@@ -54,7 +54,8 @@ def test_measures_in_plain_loops():
             lambda g: g.normal(size=(400, 1)) @ g.normal(size=(1, 32)),
             "collapsed to a few dimensions",
         ),
-        (lambda g: np.ones((400, 32)), "collapsed to a cone"),
+        (lambda g: np.ones((400, 32)), "collapsed to a point: all rows are equal"),
+        (lambda g: np.zeros((400, 32)), "collapsed to a point: all rows are equal"),
     ],
 )
 def test_collapse_is_said_in_words(make, verdict):
