@@ -151,7 +151,9 @@ def _store_command(words: Sequence[str], root: Path) -> int:
 
     if words == ["ls"]:
         for entry in list_store(root):
-            print(f"{entry.key}  {entry.rows} rows  {entry.bytes / 1e6:.1f} MB  {entry.name}")
+            damaged = f"  {entry.damaged} FILES DAMAGED, see verify" if entry.damaged else ""
+            size = f"{entry.rows} rows  {entry.bytes / 1e6:.1f} MB"
+            print(f"{entry.key}  {size}  {entry.name}{damaged}")
             print("    " + ", ".join(f"{k}: {v}" for k, v in sorted(entry.specification.items())))
     elif words == ["verify"]:
         faults = verify_store(root)

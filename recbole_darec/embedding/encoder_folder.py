@@ -7,6 +7,7 @@ import importlib.util
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -111,20 +112,30 @@ def _files(folder: Path, patterns: Iterable[str]) -> list[Path]:
 
 
 def fingerprint(folder: Path) -> str:
-    """SHA-256 of the weights, tokenizer and settings, independent of where the folder lies."""
+    """SHA-256 of the weights, tokenizer and settings, independent of where the folder lies.
+
+    A file is read once a process, unless it changes.
+    """
     weights = _files(folder, _WEIGHTS)
-    if any(path.suffix == ".safetensors" for path in weights):
-        weights = [path for path in weights if path.suffix == ".safetensors"]
+    # Beside safetensors, a .bin is a copy that is not read; each module's folder decides alone.
+    safe = {path.parent for path in weights if path.suffix == ".safetensors"}
+    weights = [p for p in weights if p.suffix == ".safetensors" or p.parent not in safe]
     settings = [p for p in _files(folder, _TEXT_FILES) if p.name not in _UNRELATED]
     digest = hashlib.sha256()
     for path in sorted(weights + settings):
         digest.update(str(path.relative_to(folder).as_posix()).encode() + b"\0")
-        content = hashlib.sha256()
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                content.update(block)
-        digest.update(content.digest())
+        state = path.stat()
+        digest.update(_content_digest(path, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
     return digest.hexdigest()
+
+
+@lru_cache(maxsize=1024)
+def _content_digest(path: Path, *_: int) -> bytes:
+    content = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            content.update(block)
+    return content.digest()
 
 
 def read_recipe(folder: Path) -> Recipe:

@@ -20,6 +20,7 @@ import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -117,7 +118,11 @@ def _as_ids(values: Any) -> list[str]:
 
 
 def _npy(path: Path) -> Rows:
-    return _read_ids(path), np.lib.format.open_memmap(path, mode="r")
+    ids = _read_ids(path)
+    try:
+        return ids, np.lib.format.open_memmap(path, mode="r")
+    except (SyntaxError, TokenError) as error:
+        raise ValueError(f"its header is damaged ({error})") from error
 
 
 def _npz(path: Path) -> Rows:
@@ -225,8 +230,9 @@ class _PickledArray:
     def matrix(self) -> np.ndarray:
         """The array; NumPy checks that the content fits the shape."""
         shape, dtype, fortran, content = self._parts
-        numbers: np.ndarray = np.frombuffer(content, dtype.dtype())
-        return numbers.reshape(shape, order="F" if fortran else "C")
+        numbers: Any = np.frombuffer(content, dtype.dtype())
+        matrix: np.ndarray = numbers.reshape(shape, order="F" if fortran else "C")
+        return matrix
 
 
 def _latin1(text: str, encoding: str) -> bytes:

@@ -21,7 +21,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -123,6 +123,7 @@ class StoreEntry:
         specification: all that decides the vectors besides the text.
         rows: how many vectors are stored.
         bytes: size on disk.
+        damaged: how many files cannot be read.
     """
 
     key: str
@@ -130,41 +131,70 @@ class StoreEntry:
     specification: dict[str, Any]
     rows: int
     bytes: int
+    damaged: int
 
 
 def list_store(root: Path) -> list[StoreEntry]:
     """What the store holds, one entry an encoder."""
-    entries = []
-    for file in sorted(root.glob("*/encoder.json")):
-        content = json.loads(file.read_text(encoding="utf-8"))
-        rows = sum(len(open_shard(shard)[0]) for shard in shard_files(file.parent))
-        size = sum(path.stat().st_size for path in file.parent.iterdir())
-        entries.append(
-            StoreEntry(file.parent.name, content["name"], content["specification"], rows, size)
-        )
-    return entries
+    return [_entry(folder) for folder in _folders(root)]
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(file.parent for file in root.glob("*/encoder.json"))
+
+
+def _entry(folder: Path) -> StoreEntry:
+    rows = damaged = 0
+    name, specification = "unknown", {}
+    try:
+        name, specification = _description(folder)
+    except ValueError:
+        damaged += 1
+    for shard in shard_files(folder):
+        try:
+            rows += len(open_shard(shard)[0])
+        except (OSError, ValueError):
+            damaged += 1
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    return StoreEntry(folder.name, name, specification, rows, size, damaged)
+
+
+def _description(folder: Path) -> tuple[str, dict[str, Any]]:
+    """Name and specification of an encoder.
+
+    Raises:
+        ValueError: if its ``encoder.json`` is damaged.
+    """
+    try:
+        content = json.loads((folder / "encoder.json").read_text(encoding="utf-8"))
+        return str(content["name"]), dict(content["specification"])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise ValueError(f"cannot be read: {error}") from error
 
 
 def verify_store(root: Path) -> list[str]:
     """Read everything; return what is wrong, one line a fault, naming the file."""
-    faults = []
-    for file in sorted(root.glob("*/encoder.json")):
-        specification = json.loads(file.read_text(encoding="utf-8"))["specification"]
-        if encoder_key(specification) != file.parent.name:
-            faults.append(f"{file}: does not belong in this folder")
-        dims = set()
-        for shard in shard_files(file.parent):
-            try:
-                keys, vectors = open_shard(shard)
-            except (OSError, ValueError) as error:
-                faults.append(f"{shard}: cannot be read: {error}")
-                continue
-            dims.add(vectors.shape[1:])
-            if shard.name != f"shard-{_digest(keys, np.asarray(vectors))}.npy":
-                faults.append(f"{shard}: content does not match its name")
-        if len(dims) > 1:
-            faults.append(f"{file.parent}: vectors of different widths")
-    return faults
+    return [fault for folder in _folders(root) for fault in _faults(folder)]
+
+
+def _faults(folder: Path) -> Iterator[str]:
+    try:
+        if encoder_key(_description(folder)[1]) != folder.name:
+            yield f"{folder / 'encoder.json'}: does not belong in this folder"
+    except ValueError as error:
+        yield f"{folder / 'encoder.json'}: {error}"
+    dims = set()
+    for shard in shard_files(folder):
+        try:
+            keys, vectors = open_shard(shard)
+        except (OSError, ValueError) as error:
+            yield f"{shard}: cannot be read: {error}"
+            continue
+        dims.add(vectors.shape[1:])
+        if shard.name != f"shard-{_digest(keys, np.asarray(vectors))}.npy":
+            yield f"{shard}: content does not match its name"
+    if len(dims) > 1:
+        yield f"{folder}: vectors of different widths"
 
 
 def remove_encoder(root: Path, key: str) -> None:

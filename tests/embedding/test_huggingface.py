@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 from tiny_models import TEXTS
 
-from recbole_darec.embedding.huggingface import TextEncoder, pool
+from recbole_darec.embedding.huggingface import TextEncoder, _load_transformer, pool
 from recbole_darec.keys import ConfigError
 
 
@@ -176,3 +177,28 @@ def test_weights_that_cannot_be_loaded(settings: dict[str, Any], tmp_path: Path)
     (tmp_path / "m" / "config.json").write_text('{"model_type": "nonsense"}')
     with pytest.raises(ConfigError, match="'text_encoder': transformers cannot load"):
         encoder(settings, tmp_path / "m").encode(["a"])
+
+
+def test_no_code_of_a_repository_is_run(
+    settings: dict[str, Any], bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a terminal transformers would ask, and run it after a yes."""
+    folder, mark = tmp_path / "foreign", tmp_path / "ran"
+    shutil.copytree(bert, folder)
+    (folder / "foreign.py").write_text(
+        f"from pathlib import Path\nPath({str(mark)!r}).touch()\n"
+        "from transformers import BertConfig, BertModel\n"
+        "class Settings(BertConfig): model_type = 'foreign'\n"
+        "class Model(BertModel): config_class = Settings\n"
+    )
+    config = json.loads((folder / "config.json").read_text())
+    config["model_type"] = "foreign"
+    config["auto_map"] = {"AutoConfig": "foreign.Settings", "AutoModel": "foreign.Model"}
+    (folder / "config.json").write_text(json.dumps(config))
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "modules"))
+    with pytest.raises(ConfigError, match="transformers cannot load"):
+        encoder(settings, folder).encode(["a"])
+    with pytest.raises(ConfigError, match="transformers cannot load"):
+        _load_transformer(folder, torch.float32)
+    assert not mark.exists()

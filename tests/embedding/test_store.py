@@ -158,6 +158,45 @@ def test_damaged_shard_names_the_remedy(tmp_path: Path) -> None:
     assert not store.lookup(["a"])[0].any()
 
 
+def store_files(store: EmbeddingStore) -> dict[str, Path]:
+    files = {}
+    for path in store.folder.iterdir():
+        files["keys" if ".keys." in path.name else path.suffix] = path
+    return files
+
+
+@pytest.mark.parametrize("kind", ["keys", ".npy", ".json"])
+def test_damage_of_any_kind_is_told(tmp_path: Path, kind: str) -> None:
+    """Cut anywhere, or with any byte of the header flipped: never a traceback."""
+    store = store_at(tmp_path)
+    store.append(["a"], vectors_of(["a"]))
+    file = store_files(store)[kind]
+    whole = file.read_bytes()
+    damaged = [whole[:cut] for cut in range(len(whole))]
+    damaged += [
+        whole[:i] + bytes([whole[i] ^ flip]) + whole[i + 1 :]
+        for i in range(min(len(whole), 128))
+        for flip in (1, 0x80)
+    ]
+    told = 0
+    for content in damaged:
+        file.write_bytes(content)
+        faults, (entry,) = verify_store(tmp_path), list_store(tmp_path)
+        assert all(str(store.folder) in fault for fault in faults)
+        assert not entry.damaged or faults
+        told += bool(faults)
+        if entry.damaged and kind != ".json":
+            with pytest.raises(ConfigError, match="is damaged"):
+                store.lookup(["a"])
+    # Spaces of the header, and what json holds beside its specification, may be anything.
+    assert told > len(whole)
+    file.write_bytes(b"")
+    (entry,) = list_store(tmp_path)
+    assert (entry.damaged, entry.rows) == (1, 1 if kind == ".json" else 0)
+    remove_encoder(tmp_path, entry.key)
+    assert list_store(tmp_path) == []
+
+
 def test_bad_vectors(tmp_path: Path) -> None:
     store = store_at(tmp_path)
     with pytest.raises(ValueError, match="2 texts need as many finite vectors"):
