@@ -40,6 +40,7 @@ SMALL = {
     "embedding_size": 8,
     "reg_weight": 0.01,
     "n_sampled": 16,
+    "alignment_every": 1,
     "n_centers": 3,
     "gen_mask_ratio": 0.5,
     "n_intents": 4,

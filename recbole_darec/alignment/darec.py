@@ -46,7 +46,8 @@ class DaRec(Alignment):
     available to us leaves open is a key each; docs/method.md says which.
 
     A step touches a sample of rows only: its cost is independent of the numbers of users and
-    items, unless ``score`` is not ``backbone``.
+    items, unless ``score`` is not ``backbone``. As in the lazy regularisation of StyleGAN2 (Karras
+    et al., CVPR 2020, appendix B) the terms may be computed in every k-th step alone, k-fold.
     """
 
     keys: ClassVar[Mapping[str, Key]] = {
@@ -56,6 +57,7 @@ class DaRec(Alignment):
         "glo_weight": Key(float, low=0),
         "loc_weight": Key(float, low=0),
         "alignment_warmup": Key(int, low=0),
+        "alignment_every": Key(int, low=1),
         "n_sampled": Key(int, low=2),
         "sampling": Key(str, choices=SAMPLINGS),
         "n_centers": Key(int, low=1),
@@ -100,6 +102,7 @@ class DaRec(Alignment):
         self.detach: str = config["detach"]
         self.separate = config["structure"] == "separate"
         self.warmup: int = config["alignment_warmup"]
+        self.every: int = config["alignment_every"]
         self.score: str = config["score"]
         self.fuses = self.score != "backbone"
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
@@ -152,17 +155,18 @@ class DaRec(Alignment):
         """The active terms on a sample of rows; each is 0 where no row has an embedding.
 
         During the first ``alignment_warmup`` steps of training the terms grow linearly to their
-        full size. Args and returns: see ``Alignment.forward``.
+        full size; in steps that ``alignment_every`` leaves out they are 0. Args and returns: see
+        ``Alignment.forward``.
         """
         names = [name for name in self.term_weights if name in active]
-        if not names:
-            return {}
+        factor = self._factor()
+        if not names or not factor:
+            return dict.fromkeys(names, output.users.new_zeros(()))
         users, items = self.sampler(batch)
         # The terms compare near-equal sums; in half precision their differences would be lost.
         with torch.autocast(output.users.device.type, enabled=False):
             terms = self._terms(self._rows(output, users, items), len(users), active)
-            ramp = self._ramp()
-            return {name: terms[name] * ramp for name in names}
+            return {name: terms[name] * factor for name in names}
 
     def _rows(self, output: CollaborativeOutput, users: Tensor, items: Tensor) -> Sides:
         semantic = torch.cat([self.users_side.table[users], self.items_side.table[items]])
@@ -256,9 +260,11 @@ class DaRec(Alignment):
         rows = Sides(rows.collaborative.detach(), rows.semantic)
         return rows, self._shared(rows)
 
-    def _ramp(self) -> float:
-        if not self.warmup:
-            return 1.0
-        if self.training:
-            self.steps += 1
-        return min(1.0, int(self.steps) / self.warmup)
+    def _factor(self) -> float:
+        """What the terms of this call are multiplied with; counts the steps of training."""
+        step = int(self.steps)
+        ramp = min(1.0, (step + self.training) / self.warmup) if self.warmup else 1.0
+        if not self.training:
+            return ramp
+        self.steps += 1
+        return 0.0 if step % self.every else ramp * self.every

@@ -14,7 +14,9 @@ TERMS = sorted(ALL)
 
 def small(world, dtype=torch.float64, absent=(2,), **changes):
     users, items = world.side(7, absent=absent), world.side(9, absent=absent)
-    model = world.build("DaRec", users, items, **{"n_centers": 3, **changes}).to(dtype)
+    model = world.build(
+        "DaRec", users, items, **{"n_centers": 3, "alignment_every": 1, **changes}
+    ).to(dtype)
     output = world.output(7, 9)
     rows = (output.users.detach().to(dtype), output.items.detach().to(dtype))
     output = CollaborativeOutput(*(row.requires_grad_() for row in rows))
@@ -191,7 +193,9 @@ def test_raw_anchor_finds_semantic_clusters_on_the_raw_rows(world):
 
 def test_separate_structure_is_the_mean_over_kinds(world):
     separate, output, batch = small(world, structure="separate")
-    joint = world.build("DaRec", separate.users_side, separate.items_side, n_centers=3)
+    joint = world.build(
+        "DaRec", separate.users_side, separate.items_side, n_centers=3, alignment_every=1
+    )
     joint.double().load_state_dict(separate.state_dict(), strict=False)
     expected = []
     for kind, n in (("users", 7), ("items", 9)):
@@ -281,6 +285,30 @@ def test_warmup_grows_in_training_only(world):
     for _ in range(2):
         value = again(output, batch, frozenset({"or"}))["or"].item()
         assert value / full == pytest.approx(0.25)
+
+
+def test_terms_of_every_third_step_count_three_times(world):
+    model, output, batch = small(world, alignment_every=3)
+    plain, _, _ = small(world)
+    only = frozenset({"or"})
+    full = plain(output, batch, only)["or"].item()
+    factors = [model(output, batch, only)["or"].item() / full for _ in range(4)]
+    assert factors == pytest.approx([3, 0, 0, 3])
+    resumed, _, _ = small(world, alignment_every=3)
+    resumed.load_state_dict(model.state_dict())
+    assert [resumed(output, batch, only)["or"].item() for _ in range(2)] == [0, 0]
+    model.eval()
+    assert model(output, batch, only)["or"].item() == pytest.approx(full)
+
+
+def test_a_step_left_out_costs_and_draws_nothing(world):
+    model, output, batch = small(world, alignment_every=2)
+    model(output, batch, ALL)
+    before = model.generator.get_state()
+    terms = model(output, batch, ALL)
+    assert set(terms) == ALL
+    assert not any(term.requires_grad for term in terms.values())
+    assert torch.equal(model.generator.get_state(), before)
 
 
 def test_scored_representation(world):
