@@ -97,7 +97,7 @@ def configured(dataset: str | None, files: Sequence[str], keys: Sequence[str]) -
 
 def _embed(args: argparse.Namespace, config: Config, side: str) -> None:
     from recbole_darec.embedding.encode import encode_source
-    from recbole_darec.embedding.source import side_source
+    from recbole_darec.embedding.source import check_ids, side_source
 
     key = side_source(config, side)
     if key is None:
@@ -107,6 +107,8 @@ def _embed(args: argparse.Namespace, config: Config, side: str) -> None:
     else:
         source = side_texts(config, side, key)
         print(f"{side}s: {source.name}")
+        if key != "user_history_template":
+            print(f"{side}s: {check_ids(config, side, key, source)}")
         if args.preview or args.dry_run:
             _show(config, source, args.preview)
         else:
@@ -139,7 +141,8 @@ def _show(config: Config, source: TextSource, count: int) -> None:
     for line in preview_lines(encoder, source, count):
         print(line)
     found = survey(source, open_store(config, encoder))
-    print(f"in all: {next(token_lines(encoder, ([t for _, t in batch] for batch in source)))}")
+    for line in token_lines(encoder, ([text for _, text in batch] for batch in source)):
+        print(f"in all: {line}")
     for line in token_lines(encoder, chunks(source, found.new, encoder.chunk)):
         print(f"to encode: {line}")
     n_chunks = -(-int(found.new.sum()) // encoder.chunk)

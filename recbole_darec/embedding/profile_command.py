@@ -136,9 +136,13 @@ def _default_output(config: Config, side: str) -> Path:
 
 def _known(args: argparse.Namespace, config: Config) -> TextSource:
     from recbole_darec.embedding.profiles import item_metadata, user_data
+    from recbole_darec.embedding.source import check_ids
 
     if args.side == "item":
-        return item_metadata(config)
+        source = item_metadata(config)
+        key = "item_text_file" if config["item_template"] is None else "item_template"
+        print(check_ids(config, "item", key, source), file=sys.stderr)
+        return source
     from recbole_darec.embedding.text import file_source
     from recbole_darec.embedding.training_part import training_part
 

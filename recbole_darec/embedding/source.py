@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from recbole_darec.embedding.dataset_ids import interaction_ids
 from recbole_darec.embedding.encode import encode_source, stored_vectors
 from recbole_darec.embedding.history import TrainingInteractions, check_history, history_source
 from recbole_darec.embedding.precomputed import check_embedding_file, load_embeddings
@@ -24,6 +25,8 @@ from recbole_darec.embedding.text import (
 )
 from recbole_darec.embedding.text_source import TextSource
 from recbole_darec.keys import ConfigError
+
+_EXAMPLES = 3
 
 
 @dataclass(frozen=True)
@@ -135,13 +138,44 @@ def _check_common(
 ) -> None:
     unknown = n_known - int(present.sum())
     if not present.any():
-        raise ConfigError(
-            f"key '{key}' ({config[key]}): no id in common with dataset '{config['dataset']}'; "
-            f"its ids look like {', '.join(examples) or 'nothing'}, the dataset's like "
-            f"{', '.join(ids[:3])}"
-        )
+        raise _nothing_in_common(config, key, examples, ids[:3])
     if unknown:
         getLogger().info(f"{key}: {unknown} ids are not in the (filtered) dataset and not used")
+
+
+def _nothing_in_common(
+    config: Mapping[str, Any], key: str, examples: Sequence[str], ids: Sequence[str]
+) -> ConfigError:
+    return ConfigError(
+        f"key '{key}' ({config[key]}): no id in common with dataset '{config['dataset']}'; "
+        f"its ids look like {', '.join(examples) or 'nothing'}, the dataset's like {', '.join(ids)}"
+    )
+
+
+def check_ids(config: Mapping[str, Any], side: str, key: str, source: TextSource) -> str:
+    """Compare the ids of a source of texts with those of the interactions, before any filter.
+
+    Returns:
+        How many fit, in words.
+
+    Raises:
+        ConfigError: if none does.
+    """
+    known = interaction_ids(config, side)
+    lacking, examples = set(known), []
+    texts = used = 0
+    for identity, _ in (pair for batch in source for pair in batch):
+        texts += 1
+        used += identity in known
+        lacking.discard(identity)
+        if texts <= _EXAMPLES:
+            examples.append(identity)
+    if not used:
+        raise _nothing_in_common(config, key, examples, sorted(known)[:_EXAMPLES])
+    return (
+        f"{used} of {texts} texts are of {side}s with interactions; {len(lacking)} of these "
+        f"{len(known)} {side}s have no text"
+    )
 
 
 def check_source(config: Mapping[str, Any], side: str, key: str) -> None:

@@ -145,7 +145,7 @@ def _folders(root: Path) -> list[Path]:
 
 def _entry(folder: Path) -> StoreEntry:
     rows = damaged = 0
-    name, specification = "unknown", {}
+    name, specification = "unknown", dict[str, Any]()
     try:
         name, specification = _description(folder)
     except ValueError:

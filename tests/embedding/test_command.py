@@ -59,6 +59,7 @@ def test_encode_list_verify_remove(
     assert embed(*arguments) == 0
     out = capsys.readouterr().out
     assert f"items: item_text_file {tmp_path}/texts.jsonl, column 'text'" in out
+    assert "items: 3 of 4 texts are of items with interactions; 0 of these 3 items have no" in out
     assert "items: 4 texts, 3 different" in out
     assert "users: no text of their own (user_without_text: item_mean)" in out
     (entry,) = list_store(tmp_path / "store")
@@ -91,6 +92,26 @@ def test_preview_encodes_nothing(
     assert f"in all: 4 texts, {total} tokens, the longest 302; limit 256" in out
     assert f"to encode: 3 texts, {total - 5} tokens, the longest 302; limit 256" in out
     assert "to encode: 1 texts are cut at the limit: 46 tokens (14.7% of all)" in " ".join(out)
+    assert not (tmp_path / "store").exists()
+
+
+def test_preview_shows_the_cut_of_what_is_stored(
+    embed: Embed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("--dataset=shop", FILE.format(tmp_path))
+    embed(*arguments)
+    capsys.readouterr()
+    embed(*arguments, "--preview", "1")
+    out = capsys.readouterr().out
+    assert "in all: 1 texts are cut at the limit: 46 tokens (14.5% of all) are not seen" in out
+    assert "to encode: 0 texts" in out
+
+
+def test_ids_that_match_nothing_are_refused_before_encoding(embed: Embed, tmp_path: Path) -> None:
+    (tmp_path / "texts.jsonl").write_text(json.dumps({"item_id": "1", "text": "x"}) + "\n")
+    for more in ([], ["--preview=1"]):
+        with pytest.raises(ConfigError, match="no id in common with dataset 'shop'; its ids look "):
+            embed("--dataset=shop", FILE.format(tmp_path), *more)
     assert not (tmp_path / "store").exists()
 
 

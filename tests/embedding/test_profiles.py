@@ -400,6 +400,16 @@ def test_local_model_end_to_end(
     assert server.asked == []
 
 
+def test_items_of_another_dataset(profile: Profile, server: OpenAIServer, tmp_path: Path) -> None:
+    file = tmp_path / "shop" / "shop.item"
+    file.write_text(file.read_text().replace("\ni", "\nother"))
+    with pytest.raises(
+        ConfigError, match="its ids look like other0, other1, other2, the dataset's"
+    ):
+        profile()
+    assert server.asked == []
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
