@@ -6,14 +6,11 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
-from recbole_darec.analysis.preference import PreferenceCenters
-
 _EQUAL = "all rows of one are equal"
+_MARGIN = 0.05
 
 
-def findings(
-    tables: Mapping[str, pd.DataFrame], centers: PreferenceCenters | None
-) -> Iterator[str]:
+def findings(tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
     """What the tables of an analysis say, in sentences."""
     yield from _collapse(tables["shape"])
     if "structure" in tables:
@@ -23,14 +20,14 @@ def findings(
             f"after training ({before} before)."
         )
         yield from _disentanglement(tables["pairs"])
-    if centers is not None:
-        chance = float(
-            (centers.sizes / centers.sizes.sum(axis=1, keepdims=True)).prod(axis=0).sum()
-        )
+    if "agreement" in tables:
+        found = tables["agreement"].iloc[0]
         yield (
-            f"{centers.agreement:.0%} of users and items lie in matched preference centres on both "
-            f"sides ({chance:.0%} would by chance)."
+            f"{found['agreement']:.0%} of users and items lie in matched preference centres on "
+            f"both sides ({found['by_chance']:.0%} would by chance)."
         )
+    if "relevance" in tables:
+        yield from _relevance(tables["relevance"])
     if "information_gap" in tables:
         yield tables["information_gap"]["verdict"][0]
 
@@ -69,3 +66,21 @@ def _in_common(pair: pd.Series) -> str:
 
 def _correlation(value: float) -> str:
     return "undefined, one of them being the same everywhere," if pd.isna(value) else f"{value:.2f}"
+
+
+def _relevance(table: pd.DataFrame) -> Iterator[str]:
+    rows = table[table["block"].str.endswith(("shared", "projected"))]
+    for row in rows.to_dict(orient="records"):
+        block, raw = row["block"], f"{row['block'][0]} raw"
+        kept, error, variance = row["nats_kept"], row["nats_kept_error"], row["variance_kept"]
+        if pd.isna(kept):
+            yield f"{raw} says nothing measurable of held-out interactions for {block} to keep."
+            continue
+        if abs(kept - variance) <= max(2 * error, _MARGIN):
+            verdict = "relevant and irrelevant alike"
+        else:
+            verdict = "more of the relevant" if kept > variance else "more of the irrelevant"
+        yield (
+            f"{block} keeps {kept:.0%} ± {error:.0%} of the nats of {raw} about held-out "
+            f"interactions and {variance:.0%} of its variance: {verdict}."
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,24 @@ from sklearn.preprocessing import StandardScaler
 from recbole_darec.analysis.held_out_pairs import HeldOutPairs
 from recbole_darec.inference.history import history_matrix
 
+INTERACTIONS, TEXT, BOTH = "interactions", "text", "interactions + text"
 _WIDTH = 64
 _FOLDS = 5
 _RESAMPLES = 400
 Rows = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Information:
+    """Lower bounds of what sources say of interaction.
+
+    Attributes:
+        table: columns ``source``, ``nats``, ``error`` (standard error).
+        draws: bootstrap draws of the nats by source, of the same users for all sources.
+    """
+
+    table: pd.DataFrame
+    draws: dict[str, np.ndarray]
 
 
 def interaction_features(loaders: Sequence[Any]) -> Rows:
@@ -43,7 +58,7 @@ def information(
     popularity: np.ndarray,
     pairs: HeldOutPairs,
     seed: int = 0,
-) -> pd.DataFrame:
+) -> Information:
     """Lower bounds, in nats, of the information that sources carry about interaction.
 
     ``I(D; Y) >= log 2 - cross-entropy``: a logistic regression on the products of the user's and
@@ -56,10 +71,6 @@ def information(
         popularity: training interactions of each item; alone it is the first source.
         pairs: held-out pairs.
         seed: of the bootstrap.
-
-    Returns:
-        Columns ``source``, ``nats``, ``error``. Attribute ``attrs["draws"]`` holds the bootstrap
-        draws by source, of the same users for all sources.
     """
     features = {"popularity": np.log1p(popularity)[pairs.items][:, None]}
     for name, parts in sources.items():
@@ -74,8 +85,7 @@ def information(
             "error": [draw.std() for draw in draws.values()],
         }
     )
-    table.attrs["draws"] = draws
-    return table
+    return Information(table, draws)
 
 
 def _losses(features: np.ndarray, pairs: HeldOutPairs) -> np.ndarray:

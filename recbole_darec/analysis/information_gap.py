@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pandas as pd
+from recbole_darec.analysis.information import Information
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,9 @@ class InformationGap:
     gain_error: float
 
     @classmethod
-    def of(cls, table: pd.DataFrame, first: str, second: str, both: str) -> InformationGap:
-        """From a table of ``information`` with these three sources."""
-        nats = table.set_index("source")["nats"]
-        draws = table.attrs["draws"]
+    def of(cls, measured: Information, first: str, second: str, both: str) -> InformationGap:
+        """From measures of these three sources."""
+        nats, draws = measured.table.set_index("source")["nats"], measured.draws
         return cls(
             abs(nats[first] - nats[second]),
             float((draws[first] - draws[second]).std()),

@@ -29,6 +29,12 @@ class PreferenceCenters:
     sizes: np.ndarray
     agreement: float
 
+    @property
+    def agreement_by_chance(self) -> float:
+        """What the agreement would be if the clusters of both sides were independent."""
+        shares = self.sizes / self.sizes.sum(axis=1, keepdims=True)
+        return float(shares.prod(axis=0).sum())
+
     def similarity(self) -> np.ndarray:
         """Cosine of every collaborative centre with every semantic one, ``(K, K)``."""
         matrix: np.ndarray = normalize(self.collaborative) @ normalize(self.semantic).T

@@ -16,7 +16,10 @@ from recbole_darec.analysis.report_files import ReportFiles
 from recbole_darec.analysis.sections import SECTIONS, Section
 from recbole_darec.keys import ConfigError
 
-_KEYS = ("kind", "block", "first", "second", "metric", "source", "group", "when", "center", "epoch")
+_KEYS = (
+    "kind", "block", "first", "second", "metric", "source", "group", "when", "center", "epoch",
+    "collaborative_center", "semantic_center",
+)  # fmt: skip
 
 
 def write_report(
@@ -49,7 +52,10 @@ def write_report(
 
 
 def compared(analyses: list[Analysis]) -> dict[str, pd.DataFrame]:
-    """Tables of one analysis, or of two with their columns side by side (A and B)."""
+    """Tables of one analysis, or of two with their columns side by side (A and B).
+
+    Rows stand in the order in which the first and then the second analysis has them.
+    """
     if len(analyses) == 1:
         return analyses[0].tables
     names = list(dict.fromkeys(name for analysis in analyses for name in analysis.tables))
@@ -69,9 +75,9 @@ def _side_by_side(parts: list[pd.DataFrame | None]) -> pd.DataFrame:
         part.rename(columns={c: f"{c} {mark}" for c in part.columns if c not in keys})
         for mark, part in there
     ]
-    if len(marked) == 1:
-        return marked[0]
-    both = marked[0].merge(marked[1], on=keys, how="outer", sort=False)
+    both = pd.concat([part[keys] for part in marked]).drop_duplicates()
+    for part in marked:
+        both = both.merge(part, on=keys, how="left")
     values = [c for c in there[0][1].columns if c not in keys]
     order = [f"{c} {mark}" for c in values for mark in "AB" if f"{c} {mark}" in both]
     rest = [c for c in both.columns if c not in keys and c not in order]
@@ -134,7 +140,7 @@ def _cell(value: Any) -> str:
 def _as_json(analyses: list[Analysis]) -> dict[str, Any]:
     runs = []
     for analysis in analyses:
-        tables = {n: json.loads(t.to_json(orient="records")) for n, t in analysis.tables.items()}
+        tables = {n: _records(t) for n, t in analysis.tables.items()}
         runs.append(
             {
                 "name": analysis.name,
@@ -144,6 +150,12 @@ def _as_json(analyses: list[Analysis]) -> dict[str, Any]:
             }
         )
     return {"runs": runs}
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    text = table.to_json(orient="records", double_precision=15)
+    records: list[dict[str, Any]] = json.loads(text)
+    return records
 
 
 def _write(path: Path, text: str) -> Path:

@@ -83,8 +83,9 @@ SECTIONS = (
         "centers",
         "Preference centres",
         "K-means on each side's shared parts, users and items together; centres are matched as in "
-        "training and named by the items with the highest cosine.",
-        ("centers",),
+        "training and named by the items with the highest cosine. Agreement is the share of users "
+        "and items whose clusters on both sides are a matched pair.",
+        ("agreement", "centers"),
         "Cosine of each collaborative centre (row) with each semantic one (column), in matched "
         "order. A red diagonal on a pale ground: matched centres agree and the others are told "
         "apart.",
@@ -119,9 +120,9 @@ SECTIONS = (
         "probes",
         "Leakage: what a linear probe tells",
         "Popularity (share of the variance of the logarithm of training interactions), labels such "
-        "as genres (area under the ROC curve, 0.5 is chance), and the raw side's own variance, "
-        "from the items' rows; on rows that the probe was not fitted on. Below, how well a probe "
-        "tells the side from which a row comes: 0.5 means that both lie on top of each other.",
+        "as genres (area under the ROC curve, 0.5 is chance), from the items' rows; on rows that "
+        "the probe was not fitted on. Below, how well a probe tells the side from which a row "
+        "comes: 0.5 means that both lie on top of each other.",
         ("probes", "modality"),
     ),
     Section(
@@ -131,10 +132,10 @@ SECTIONS = (
         "and the item's coordinates predicts held-out interactions than guessing, for users that "
         "it was not fitted on. Interactions (SVD) and text are the user's own data before any "
         "training; the rest are blocks of the trained model. DaRec's Theorem 1 says that making "
-        "both sides equal loses at least the gap between the two. raw_variance_told above says how "
-        "much of its side a block keeps: a block that keeps much and has few nats here keeps "
-        "what is irrelevant to interaction.",
-        ("information_gap", "information"),
+        "both sides equal loses at least the gap between the two. Relevance: which share of its "
+        "raw side's nats and of its raw side's variance (by a linear probe) a block keeps; more of "
+        "the variance than of the nats means that it keeps what is irrelevant to interaction.",
+        ("information_gap", "information", "relevance"),
         "Bars are nats about who interacted with what, whiskers two standard errors over users. "
         "Blue: collaborative, orange: text. If interactions + text does not reach above "
         "interactions, alignment has nothing to add but regularisation.",

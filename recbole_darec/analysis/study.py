@@ -15,7 +15,15 @@ from recbole_darec.analysis.geometry import geometry, pair_distance
 from recbole_darec.analysis.groups import ITEM_GROUPS, contributions, item_groups
 from recbole_darec.analysis.held_out_pairs import HeldOutPairs
 from recbole_darec.analysis.independence import hsic_test
-from recbole_darec.analysis.information import information, interaction_features, reduced
+from recbole_darec.analysis.information import (
+    BOTH,
+    INTERACTIONS,
+    TEXT,
+    Information,
+    information,
+    interaction_features,
+    reduced,
+)
 from recbole_darec.analysis.information_gap import InformationGap
 from recbole_darec.analysis.labels import item_labels
 from recbole_darec.analysis.mutual_information import knn_mutual_information
@@ -25,18 +33,19 @@ from recbole_darec.analysis.preference import (
     preference_centers,
 )
 from recbole_darec.analysis.probes import label_probe, modality_probe, number_probe
-from recbole_darec.analysis.representations import Representations, representations
+from recbole_darec.analysis.relevance import relevance, split_parts
+from recbole_darec.analysis.representations import RAW, Representations, representations
 from recbole_darec.analysis.sampling import sample
 from recbole_darec.analysis.similarity import cross_correlation, linear_cka
 from recbole_darec.analysis.structure import structure
 from recbole_darec.inference.history import history_matrix
 from recbole_darec.inference.titles import item_titles
+from recbole_darec.keys import ConfigError
 from recbole_darec.load import Run, load
 from recbole_darec.user_values import FILE_NAME, UserValues
 
-CKA_ROWS, KERNEL_ROWS = 4000, 400
-_CENTERS, _TITLES = 8, 5
-BOTH = "interactions + text"
+CKA_ROWS, KERNEL_ROWS, LEAST_ROWS = 4000, 400, 10
+_TITLES = 5
 
 
 def analyze(run: Run | str | os.PathLike[str], seed: int = 0, **moved: Any) -> Analysis:
@@ -48,38 +57,56 @@ def analyze(run: Run | str | os.PathLike[str], seed: int = 0, **moved: Any) -> A
         moved: as for ``load``, where ``run`` is a path.
 
     Raises:
-        ConfigError: if the run cannot be loaded, or its model has no user and item vectors.
+        ConfigError: if the run cannot be loaded, its model has no user and item vectors, or fewer
+            than 10 users or items have every representation.
     """
     run = run if isinstance(run, Run) else load(run, **moved)
     after, before = representations(run.model), representations(run.untrained_model())
+    _require_rows(after)
     titles = item_titles(run.config)
     named = np.array([titles.get(i) or i for i in run.item_ids], dtype=object)
     popularity = np.asarray(history_matrix(run.loaders[:1]).sum(axis=0)).ravel()
+    measured = _information(run, after, popularity, seed)
     tables = {
+        "run": _run(run),
         "results": _results(run),
         "shape": _shape(after),
         "pairs": _pairs(after, seed),
         "interaction": _interaction(run, after, seed),
         "probes": _probes(run, after, popularity, seed),
-        "information": _information(run, after, popularity, seed),
+        "information": measured.table,
         "losses": pd.DataFrame(run.metrics.get("train_losses") or []).rename_axis("epoch"),
     }
     tables["losses"] = tables["losses"].reset_index()
     if "L raw" in after.names:
         tables["modality"] = _modality(after, seed)
+        tables["information_gap"] = _gap(measured)
+    if set(after.names) - set(RAW):
+        tables["relevance"] = relevance(after, measured, seed)
     centers = None
     if after.disentangled:
-        tables["information_gap"] = _gap(tables["information"])
         tables["structure"] = structure(before, after, seed)
         count, matching = run.config["n_centers"], run.config["matching"]
         centers = preference_centers(after, min(count, len(after.item_rows)), matching, seed)
-        tables["centers"] = _centers(centers, after, named)
-    elif "L raw" in after.names:
-        tables["information_gap"] = _gap(tables["information"])
+        tables |= _centers(centers, after, named)
     if (run.folder.path / FILE_NAME).is_file():
         tables["groups"] = _groups(run)
     kept = {name: table for name, table in tables.items() if len(table)}
-    return Analysis(run, before, after, kept, tuple(findings(kept, centers)), centers, named)
+    return Analysis(run, before, after, kept, tuple(findings(kept)), centers, named)
+
+
+def _require_rows(blocks: Representations) -> None:
+    for kind, _, present in _kinds(blocks):
+        if len(present) < LEAST_ROWS:
+            raise ConfigError(
+                f"{len(present)} {kind} have every representation; an analysis needs {LEAST_ROWS}: "
+                "give it a run with more data or texts"
+            )
+
+
+def _run(run: Run) -> pd.DataFrame:
+    names = ("model", "backbone", "dataset", "seed", "best_epoch")
+    return pd.DataFrame([{name: run.metrics.get(name) for name in names}])
 
 
 def _results(run: Run) -> pd.DataFrame:
@@ -147,12 +174,10 @@ def _probes(run: Run, blocks: Representations, popularity: np.ndarray, seed: int
     labels = item_labels(run.config, run.item_ids)
     for name, items in blocks.items.items():
         part = items[present]
-        raw = blocks.items[f"{name[0]} raw"][present]
         row: dict[str, Any] = {"block": name}
         row["popularity_r2"] = number_probe(part, np.log1p(popularity[present]), seed)
         if labels is not None:
             row[f"{labels.field}_auc"] = _label_auc(part, labels.matrix[present], seed)
-        row["raw_variance_told"] = 1.0 if name.endswith("raw") else number_probe(part, raw, seed)
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -177,29 +202,31 @@ def _modality(blocks: Representations, seed: int) -> pd.DataFrame:
 
 def _information(
     run: Run, blocks: Representations, popularity: np.ndarray, seed: int
-) -> pd.DataFrame:
+) -> Information:
     interactions = interaction_features(run.loaders)
-    sources = {"interactions": [interactions]}
-    if "L raw" in blocks.names:
+    sources = {INTERACTIONS: [interactions]}
+    parts = split_parts(blocks)
+    if parts.pop("L raw", None):
         text = reduced(blocks.users["L raw"], blocks.items["L raw"])
-        sources |= {"text": [text], BOTH: [interactions, text]}
-    for name in blocks.names:
-        if name != "L raw":
-            sources[name] = [reduced(blocks.users[name], blocks.items[name])]
+        sources |= {TEXT: [text], BOTH: [interactions, text]}
+    for name, of in parts.items():
+        sources[name] = [reduced(blocks.users[block], blocks.items[block]) for block in of]
     return information(sources, popularity, HeldOutPairs.of_test(run.loaders, seed), seed)
 
 
-def _gap(table: pd.DataFrame) -> pd.DataFrame:
-    gap = InformationGap.of(table, "interactions", "text", BOTH)
+def _gap(measured: Information) -> pd.DataFrame:
+    gap = InformationGap.of(measured, INTERACTIONS, TEXT, BOTH)
     return pd.DataFrame([{**vars(gap), "verdict": gap.verdict}])
 
 
 def _centers(
     centers: PreferenceCenters, blocks: Representations, named: np.ndarray
-) -> pd.DataFrame:
+) -> dict[str, pd.DataFrame]:
+    cosines = centers.similarity()
+    numbers = np.arange(1, len(cosines) + 1)
     columns: dict[str, Any] = {
-        "center": np.arange(1, len(centers.collaborative) + 1),
-        "cosine": np.diag(centers.similarity()),
+        "center": numbers,
+        "cosine": np.diag(cosines),
         "collaborative_size": centers.sizes[0],
         "semantic_size": centers.sizes[1],
     }
@@ -209,7 +236,18 @@ def _centers(
     ):
         nearest = nearest_items(rows, blocks.items[name], blocks.item_rows, _TITLES)
         columns[f"{side}_titles"] = ["; ".join(map(str, named[row])) for row in nearest]
-    return pd.DataFrame(columns)
+    pairs = {
+        "collaborative_center": np.repeat(numbers, len(numbers)),
+        "semantic_center": np.tile(numbers, len(numbers)),
+        "cosine": cosines.ravel(),
+    }
+    return {
+        "centers": pd.DataFrame(columns),
+        "center_cosines": pd.DataFrame(pairs),
+        "agreement": pd.DataFrame(
+            [{"agreement": centers.agreement, "by_chance": centers.agreement_by_chance}]
+        ),
+    }
 
 
 def _groups(run: Run) -> pd.DataFrame:

@@ -14,9 +14,10 @@ import pandas as pd
 import pytest
 import torch
 
-from recbole_darec.analysis import command, figures
-from recbole_darec.analysis.report import write_report
-from recbole_darec.analysis.representations import representations
+from recbole_darec.analysis import command, figures, study
+from recbole_darec.analysis.groups import ITEM_GROUPS
+from recbole_darec.analysis.report import compared, write_report
+from recbole_darec.analysis.representations import Representations, representations
 from recbole_darec.analysis.sections import SECTIONS
 from recbole_darec.analysis.study import analyze
 from recbole_darec.keys import ConfigError
@@ -75,8 +76,9 @@ def test_other_models_have_fewer_blocks(finished, model, names):
 
 def test_tables_of_a_disentangled_run(darec):
     assert set(darec.tables) == {
-        "results", "shape", "pairs", "interaction", "probes", "information", "losses", "modality",
-        "information_gap", "structure", "centers", "groups",
+        "run", "results", "shape", "pairs", "interaction", "probes", "information", "losses",
+        "modality", "information_gap", "relevance", "structure", "centers", "center_cosines",
+        "agreement", "groups",
     }  # fmt: skip
     assert len(darec.tables["pairs"]) == 2 * 15
     assert darec.tables["pairs"]["hsic_p"].between(0, 1).all()
@@ -92,6 +94,15 @@ def test_tables_of_a_disentangled_run(darec):
     ]
     centers = darec.tables["centers"]
     assert centers["collaborative_size"].sum() == centers["semantic_size"].sum() == 150
+    cosines = darec.tables["center_cosines"]["cosine"].to_numpy().reshape(4, 4)
+    np.testing.assert_array_equal(cosines, darec.centers.similarity())
+    np.testing.assert_array_equal(np.diag(cosines), centers["cosine"])
+    sizes = centers[["collaborative_size", "semantic_size"]].to_numpy()
+    chance = sum(first / 150 * second / 150 for first, second in sizes)
+    assert darec.tables["agreement"]["by_chance"][0] == pytest.approx(chance)
+    assert darec.tables["agreement"]["agreement"][0] == darec.centers.agreement
+    assert darec.tables["run"]["seed"][0] == darec.run.metrics["seed"]
+    assert darec.tables["run"]["best_epoch"][0] == darec.run.metrics["best_epoch"]
     groups = darec.tables["groups"]
     results = darec.tables["results"].set_index("metric")["test"]
     assert groups["ndcg@10"].sum() == pytest.approx(results["ndcg@10"], abs=1e-4)
@@ -100,7 +111,7 @@ def test_tables_of_a_disentangled_run(darec):
 
 def test_a_plain_model_is_analysed_as_far_as_it_goes(finished):
     analysis = analyze(finished("BPR"))
-    assert "pairs" not in analysis.tables
+    assert not {"pairs", "relevance"} & set(analysis.tables)
     assert set(analysis.tables) >= {"results", "shape", "information", "losses"}
     with pytest.raises(ConfigError, match="EASE does not score by inner products"):
         analyze(finished("EASE"))
@@ -146,7 +157,7 @@ def test_rows_of_zeros_have_a_place_among_the_others():
 
 
 def test_repr_holds_the_findings(darec):
-    assert repr(darec).startswith("<Analysis of DaRec on LightGCN, small; tables: results, ")
+    assert repr(darec).startswith("<Analysis of DaRec on LightGCN, small; tables: run, results, ")
     assert "information gap" in repr(darec)
 
 
@@ -166,10 +177,34 @@ def test_every_number_is_in_json_and_csv(darec, written):
     assert content["findings"] == list(darec.findings)
     assert {path.stem for path in written.tables} == set(darec.tables) == set(content["tables"])
     for path in written.tables:
+        table = darec.tables[path.stem]
         rows = list(csv.DictReader(path.open()))
-        assert len(rows) == len(content["tables"][path.stem]) == len(darec.tables[path.stem])
-    erank = darec.tables["shape"]["effective_rank"][0]
-    assert content["tables"]["shape"][0]["effective_rank"] == pytest.approx(erank)
+        assert len(rows) == len(content["tables"][path.stem]) == len(table)
+        for expected, as_json, as_csv in zip(
+            table.to_dict("records"), content["tables"][path.stem], rows, strict=True
+        ):
+            assert set(expected) == set(as_json) == set(as_csv)
+            for column, value in expected.items():
+                if isinstance(value, str):
+                    assert as_json[column] == as_csv[column] == value
+                elif pd.isna(value):
+                    assert (as_json[column], as_csv[column]) == (None, "")
+                else:
+                    assert as_json[column] == pytest.approx(value, rel=1e-12, abs=1e-15)
+                    assert float(as_csv[column]) == value
+
+
+def test_numbers_of_the_findings_are_in_the_tables(darec):
+    """A sentence has no number of its own."""
+    numbers = {
+        form.format(abs(value))
+        for table in darec.tables.values()
+        for value in table.select_dtypes("number").to_numpy().ravel()
+        for form in ("{:.0%}", "{:.1f}", "{:.2f}", "{:.3f}", "{:.0f}")
+    }
+    said = re.findall(r"\d+(?:\.\d+)?%?", " ".join(darec.findings).replace("Theorem 1", ""))
+    assert len(said) > 15
+    assert set(said) <= numbers
 
 
 def test_page_has_every_section_figure_and_caption(written):
@@ -218,6 +253,28 @@ def test_two_runs_stand_side_by_side(darec, rlmrec, tmp_path):
         assert table[f"test {mark}"].to_dict() == pytest.approx(results.to_dict())
     assert len(json.loads(files.json.read_text())["runs"]) == 2
     assert "centers" in {path.stem for path in files.tables}
+
+
+def test_two_runs_keep_the_order_of_rows(darec, rlmrec):
+    twice = compared([darec, darec])
+    assert twice["structure"]["when"].tolist() == ["before training", "after training"]
+    groups = [group for group in ITEM_GROUPS if group in set(darec.tables["groups"]["group"])]
+    assert len(groups) > 1
+    assert twice["groups"]["group"].tolist() == groups
+    for name, table in darec.tables.items():
+        if name not in ("run", "information_gap", "agreement"):
+            keys = [column for column in table.columns if column in twice[name].columns]
+            pd.testing.assert_frame_equal(twice[name][keys], table[keys])
+    mixed = compared([rlmrec, darec])["information"]["source"].tolist()
+    first, second = (list(a.tables["information"]["source"]) for a in (rlmrec, darec))
+    assert mixed == first + [source for source in second if source not in first]
+
+
+def test_too_few_rows_are_refused():
+    rows = {"C raw": np.eye(5)}
+    few = Representations(rows, rows, np.arange(1, 5), np.arange(1, 5))
+    with pytest.raises(ConfigError, match="4 users have every representation; an analysis needs"):
+        study._require_rows(few)
 
 
 def test_a_folder_that_cannot_be_written(darec, tmp_path):

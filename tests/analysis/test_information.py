@@ -35,7 +35,7 @@ def measured(sides, pairs):
 
 def test_the_bound_reaches_the_truth_where_the_probe_is_right():
     sides, pairs, truth = world(1.0, 0.5)
-    table = measured(sides, pairs).set_index("source")
+    table = measured(sides, pairs).table.set_index("source")
     assert table.loc["both", "nats"] == pytest.approx(truth, abs=3 * table.loc["both", "error"])
     assert table.loc["popularity", "nats"] == pytest.approx(0, abs=0.003)
     assert 0 < table.loc["L", "nats"] < table.loc["C", "nats"] < table.loc["both", "nats"]
@@ -43,9 +43,9 @@ def test_the_bound_reaches_the_truth_where_the_probe_is_right():
 
 def test_a_side_that_says_nothing_has_no_information_and_adds_none():
     sides, pairs, _ = world(1.0, 0.0)
-    table = measured(sides, pairs)
-    assert table.set_index("source").loc["L", "nats"] < 0.003
-    gap = InformationGap.of(table, "C", "L", "both")
+    found = measured(sides, pairs)
+    assert found.table.set_index("source").loc["L", "nats"] < 0.003
+    gap = InformationGap.of(found, "C", "L", "both")
     assert gap.gap > 10 * gap.gap_error
     assert "would lose at least that much" in gap.verdict
     assert "Text adds nothing measurable" in gap.verdict
@@ -61,7 +61,8 @@ def test_complementary_sides_of_equal_strength():
 
 def test_errors_cover_the_spread_over_data_sets():
     """The standard error of one data set against the spread of the estimate over 12 of them."""
-    found = [measured(*world(0.8, 0.3, seed)[:2]).set_index("source") for seed in range(12)]
+    tables = [measured(*world(0.8, 0.3, seed)[:2]).table for seed in range(12)]
+    found = [table.set_index("source") for table in tables]
     spread = np.std([t.loc["C", "nats"] for t in found], ddof=1)
     claimed = np.mean([t.loc["C", "error"] for t in found])
     assert 0.5 < claimed / spread < 2
