@@ -35,6 +35,7 @@ def install() -> None:
     mend_dataset_download()
     put_tensorboard_beside_log()
     limit_dgcf_sample()
+    read_item_vectors_without_pickles()
     silence_deprecations()
     if _recbole_version() == "1.2.0":
         stop_ngcf_dropout_in_evaluation()
@@ -142,6 +143,32 @@ def limit_dgcf_sample() -> None:
         return sample(n_users, n_items, min(cor_batch_size, n_users, n_items))
 
     dgcf.sample_cor_samples = sample_cor_samples
+
+
+def read_item_vectors_without_pickles() -> None:
+    """LDiffRec of RecBole 1.2.0 and 1.2.1 loads ``item_emb.npy`` with ``allow_pickle=True``.
+
+    A dataset's folder from a stranger then runs code when ``n_cate`` is above 1.
+    """
+    import numpy as np
+    from recbole.model.general_recommender import ldiffrec
+
+    class NumPyWithoutPickles:
+        """NumPy as the module uses it, but for ``load``."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(np, name)
+
+        @staticmethod
+        def load(file: str, allow_pickle: bool = False) -> Any:
+            try:
+                return np.load(file, allow_pickle=False)
+            except (OSError, ValueError) as error:
+                raise ConfigError(
+                    f"{file} must hold the vectors of the items, numbers alone: {error}"
+                ) from error
+
+    ldiffrec.np = NumPyWithoutPickles()
 
 
 def silence_deprecations() -> None:

@@ -68,7 +68,7 @@ def recbole_key_names() -> frozenset[str]:
         names.update(re.findall(r"^(\w+)\s*:", file.read_text(encoding="utf-8"), re.M))
     for file in root.glob("**/*.py"):
         text = file.read_text(encoding="utf-8")
-        names.update(re.findall(r"""config\[\s*["'](\w+)["']\s*\]""", text))
+        names.update(re.findall(r"""config\[\s*["']([\w-]+)["']\s*\]""", text))
     of_the_script = {"model", "dataset", "config_files", "nproc", "world_size", "ip", "port"}
     return frozenset(names) | of_the_script | {"group_offset"}
 

@@ -18,10 +18,12 @@ from recbole_darec.checksums import verify
 from recbole_darec.config import Config
 from recbole_darec.data.preparation import create_dataset, data_fingerprint, prepare_data
 from recbole_darec.keys import ConfigError
+from recbole_darec.moved import MOVABLE
 from recbole_darec.quick_start import build_model, embedding_fingerprints
 from recbole_darec.run_folder import RunFolder
 
-# What makes RecBole read or write pickles; a stranger's configuration may ask for it.
+# What makes RecBole read or write pickles, its models read checkpoints of others by path, and
+# encoders send texts; a stranger's configuration may ask for it. The weights come from model.pth.
 _SAFE = {
     "allow_pickle": False,
     "dataset_save_path": None,
@@ -30,19 +32,13 @@ _SAFE = {
     "save_dataloaders": False,
     "show_progress": False,
     "resume": None,
+    "use_pretrain": False,
+    "pretrain_path": None,
+    "pre_model_path": "",
+    "train_method": "no_pretrain",
+    "train_stage": "actor_pretrain",
 }
-MOVABLE = (
-    "data_path",
-    "embedding_dir",
-    "item_text_file",
-    "user_text_file",
-    "item_embedding_file",
-    "user_embedding_file",
-    "text_encoder",
-    "text_device",
-    "use_gpu",
-    "gpu_id",
-)
+_ENDPOINT = {"api_base", "api_key_env"}
 
 
 @dataclass(frozen=True)
@@ -96,12 +92,15 @@ class Run:
 def load(path: str | os.PathLike[str], **moved: Any) -> Run:
     """Load a finished run from its folder alone, without running code from it.
 
-    The data are read anew from where the configuration says and must be those of the run.
+    The data are read anew from where the configuration says and must be those of the run. Texts
+    come from the store or are encoded on this machine; an endpoint is asked only if its address
+    and the variable of its key are given here, as a folder may name any.
 
     Args:
         path: the run folder.
         moved: where data or devices are now, if no longer where the run had them: one of
-            ``data_path``, ``embedding_dir``, ``item_embedding_file``, ``use_gpu``, ...
+            ``data_path``, ``embedding_dir``, ``item_embedding_file``, ``use_gpu``, ...; see
+            ``moved.MOVABLE``.
 
     Raises:
         ConfigError: if a file of the folder is missing or was altered, the data are not those
@@ -115,7 +114,10 @@ def load(path: str | os.PathLike[str], **moved: Any) -> Run:
             f"a loaded run keeps its configuration; {', '.join(wrong)} cannot be changed. "
             f"Only these can: {', '.join(MOVABLE)}"
         )
-    config = Config(config_file_list=[str(folder.config)], config_dict={**_SAFE, **moved})
+    allowed = {"api_allowed": set(moved) >= _ENDPOINT}
+    config = Config(
+        config_file_list=[str(folder.config)], config_dict={**_SAFE, **allowed, **moved}
+    )
     # RecBole unpickles a dataset that lies in checkpoint_dir; in this one nothing can.
     config["checkpoint_dir"] = os.devnull
     compat.require_dataset(config)

@@ -1,22 +1,35 @@
-"""Command-line options that say where a run's data are now."""
+"""What a loaded run may be told anew, in Python and on the command line."""
 
 from __future__ import annotations
 
 import argparse
 from typing import Any
 
+# The keys that do not change what the run is, with what they say on the command line.
+MOVABLE = {
+    "data_path": "folder above the dataset's folder",
+    "embedding_dir": "store of encoded texts",
+    "item_text_file": "the items' texts",
+    "user_text_file": "the users' texts",
+    "item_embedding_file": "the items' precomputed vectors",
+    "user_embedding_file": "the users' precomputed vectors",
+    "text_encoder": "the encoder: its folder, or its name",
+    "text_device": "where the encoder runs: auto, cpu, cuda, ...",
+    "api_base": "endpoint that encodes texts; asked only if this and --api_key_env are given",
+    "api_key_env": "environment variable that holds the endpoint's key; none: no key is sent",
+    "use_gpu": "whether the model runs on a GPU: True or False",
+    "gpu_id": "which GPU",
+}
+
 
 def add_moved_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the run folder and the options of ``load``."""
     parser.add_argument("run", help="run folder, as training names it at its end")
-    group = parser.add_argument_group("if data are no longer where the run had them")
-    group.add_argument("--data_path", help="folder above the dataset's folder")
-    group.add_argument("--embedding_dir", help="store of encoded texts")
-    group.add_argument("--item_embedding_file", help="the items' precomputed vectors")
-    group.add_argument("--user_embedding_file", help="the users' precomputed vectors")
+    group = parser.add_argument_group("if data or devices are no longer those of the run")
+    for name, text in MOVABLE.items():
+        group.add_argument(f"--{name}", help=text)
 
 
 def moved(args: argparse.Namespace) -> dict[str, Any]:
     """What was given of these options, as keyword arguments of ``load``."""
-    names = ("data_path", "embedding_dir", "item_embedding_file", "user_embedding_file")
-    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    return {name: getattr(args, name) for name in MOVABLE if getattr(args, name) is not None}

@@ -124,6 +124,26 @@ def probe_diffrec_noise(folder: Path) -> Any:
     return found
 
 
+def probe_ldiffrec_items(folder: Path) -> Any:
+    """What becomes of pickled vectors of the items, and whether plain ones are read."""
+    import numpy as np
+
+    file = folder / "tiny" / "item_emb.npy"
+    np.save(file, np.array([{"any": "object"}], dtype=object))
+    try:
+        build("LDiffRec", folder, n_cate=2)
+    except Exception as error:
+        of_pickle = type(error).__name__
+    np.save(file, np.random.default_rng(0).normal(size=(N_ITEMS, 4)).astype(np.float32))
+    model, _ = build("LDiffRec", folder, n_cate=2)
+    return [of_pickle, sorted(torch_ids(model))]
+
+
+def torch_ids(model: Any) -> list[int]:
+    """Items of all the categories of LDiffRec."""
+    return [int(item) for category in model.autoencoder.category_idx for item in category]
+
+
 def probe_simplex(folder: Path) -> Any:
     default, _ = build("SimpleX", folder)
     asked, _ = build("SimpleX", folder, dropout_prob=0.7)
@@ -204,6 +224,7 @@ PROBES: dict[Callable[[Path], Any], Callable[[], None] | None] = {
     probe_ngcf: None,
     probe_diffrec_predict: None,
     probe_diffrec_noise: None,
+    probe_ldiffrec_items: None,
     probe_simplex: None,
     probe_device: None,
     probe_tensorboard: None,

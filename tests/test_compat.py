@@ -121,6 +121,13 @@ def test_diffrec_trains_without_noise(observed, model):
     assert observed["mended"]["diffrec_noise"][model] == [True, False]
 
 
+def test_ldiffrec_reads_no_pickled_item_vectors(observed):
+    """Unmended, the object came out of the pickle and was no fit for a tensor."""
+    everything = list(range(1, 91))
+    assert observed["unmended"]["ldiffrec_items"] == ["TypeError", everything]
+    assert observed["mended"]["ldiffrec_items"] == ["ConfigError", everything]
+
+
 @only_1_2_0
 def test_simplex_obeys_dropout_prob(observed):
     assert observed["unmended"]["simplex"] == [0.1, 0.1]

@@ -71,6 +71,7 @@ class Endpoint:
                 "key 'api_base' must not hold a user, a password or a query; the key belongs in "
                 "the environment variable that 'api_key_env' names"
             )
+        self._allowed: bool = config["api_allowed"]
         self._key_env: str | None = config["api_key_env"]
         self._timeout: float = config["api_timeout"]
         self._retries: int = config["api_retries"]
@@ -99,8 +100,14 @@ class Endpoint:
             AnswerError: if ``read`` refuses the last answer too.
             EndpointError: if the endpoint refuses.
             ExhaustedError: if it fails to the last.
-            ConfigError: if the key is missing from the environment.
+            ConfigError: if the key is missing from the environment, or nothing may be sent.
         """
+        if not self._allowed:
+            raise ConfigError(
+                f"texts would have to be sent to {self.base}, which is off: key 'api_allowed' is "
+                "False, as in any run loaded from a folder. If you trust that address, give both "
+                "api_base and api_key_env (none: no key) beside the run"
+            )
         attempt = useless = 0
         while True:
             try:

@@ -171,13 +171,14 @@ def _load_tokenizer(folder: Path) -> Any:
     from transformers import AutoConfig, AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        positions = getattr(AutoConfig.from_pretrained(folder), "max_position_embeddings", -1)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        settings = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError(_NOT_LOADED.format(folder, error)) from error
     # Causal models number their positions from the left: only padding on the right leaves the
     # tokens where they are.
     tokenizer.padding_side = "right"
+    positions = getattr(settings, "max_position_embeddings", -1)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     if positions and positions > 0:
@@ -189,7 +190,7 @@ def _load_transformer(folder: Path, dtype: torch.dtype) -> nn.Module:
     from transformers import AutoModel
 
     try:
-        model: Any = AutoModel.from_pretrained(folder, torch_dtype=dtype)
+        model: Any = AutoModel.from_pretrained(folder, torch_dtype=dtype, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise ConfigError(_NOT_LOADED.format(folder, error)) from error
     module: nn.Module = model.get_encoder() if model.config.is_encoder_decoder else model

@@ -37,6 +37,7 @@ KEYS: dict[str, Key] = {
     "text_batch_tokens": Key(int, low=1),
     "api_base": Key(str),
     "api_key_env": _OPTIONAL_TEXT,
+    "api_allowed": Key(bool),
     "api_dimensions": Key(int, low=1, optional=True),
     "api_batch_texts": Key(int, low=1),
     "api_concurrency": Key(int, low=1),

@@ -14,6 +14,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
 
+from recbole_darec.alignment.rlmrec_con import RLMRecCon
 from recbole_darec.embedding.encode import embed_texts
 from recbole_darec.embedding.precomputed import load_embeddings
 from recbole_darec.embedding.source import side_source
@@ -138,9 +139,8 @@ def _semantic_rows(run: Run, vectors: np.ndarray, space: str) -> tuple[np.ndarra
         vectors = LinearRegression().fit(*rows).predict(vectors)
     query = torch.as_tensor(vectors, dtype=table.dtype, device=table.device)
     pairs = [] if space == "shared" else [(table, query)]
-    encoder = getattr(alignment, "semantic_shared", getattr(alignment, "projection", None))
-    if encoder is not None and next(encoder.parameters()).shape[1] != table.shape[1]:
-        encoder = None
+    projection = alignment.projection if isinstance(alignment, RLMRecCon) else None
+    encoder = getattr(alignment, "semantic_shared", projection)
     if encoder is None and space == "shared":
         raise ConfigError(
             f"model {run.metrics['model']} has no semantic shared space; use space='raw'"
@@ -157,5 +157,6 @@ def _semantic_rows(run: Run, vectors: np.ndarray, space: str) -> tuple[np.ndarra
 def _require_text(run: Run) -> None:
     if getattr(run.model, "alignment", None) is None:
         raise ConfigError(
-            f"model {run.metrics['model']} knows no text; new items need a run with an alignment"
+            f"model {run.metrics['model']} has no alignment, which new items are placed by: "
+            "use a run of DaRec or of another alignment"
         )

@@ -1,5 +1,8 @@
 """Exported vectors: inner products are the scores; a vector database can read them."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -55,23 +58,21 @@ def test_mistakes(finished, tmp_path):
         export_vectors(run, tmp_path / "file")
 
 
+def documented(library):
+    """The code block of docs/recommend.md that imports a library."""
+    page = Path(__file__).parents[2] / "docs" / "recommend.md"
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.S)
+    return next(block for block in blocks if block.startswith(f"import {library}"))
+
+
 @pytest.mark.parametrize("library", ["faiss", "hnswlib"])
-def test_a_vector_index_finds_the_recommended_items(finished, tmp_path, library):
-    """The example of docs/recommend.md."""
-    index_library = pytest.importorskip(library, reason=f"{library} is not installed")
-    run = load(finished())
-    export_vectors(run, tmp_path)
-    ids, items = read_npy(tmp_path, "items")
-    users = read_npy(tmp_path, "users")[1]
-    if library == "faiss":
-        index = index_library.IndexFlatIP(items.shape[1])
-        index.add(items)
-        found = index.search(users, 5)[1]
-    else:
-        index = index_library.Index("ip", items.shape[1])
-        index.init_index(len(items), ef_construction=200, M=32)
-        index.add_items(items)
-        index.set_ef(100)
-        found = index.knn_query(users, 5)[0]
-    expected = Recommender(run).recommend(k=5, exclude="none").table
-    assert np.mean(np.array(ids)[found].ravel() == expected["item_id"].to_numpy()) > 0.95
+def test_the_documented_search_finds_the_recommended_items(
+    finished, tmp_path, monkeypatch, capsys, library
+):
+    pytest.importorskip(library, reason=f"{library} is not installed")
+    export_vectors(finished(), tmp_path / "vectors")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(documented(library), f"docs/recommend.md: {library}", "exec"), {})  # noqa: S102
+    recommender = Recommender(finished())
+    expected = recommender.recommend(recommender.user_ids[1], k=10, exclude="none").table
+    assert capsys.readouterr().out.strip() == str(list(expected["item_id"]))

@@ -2,16 +2,19 @@
 
 import json
 import pickle
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from openai_server import KEY, OpenAIServer
 
 from recbole_darec.checksums import CHECKSUMS, SEALED, seal, verify
 from recbole_darec.keys import ConfigError
 from recbole_darec.load import load
+from recbole_darec.recommend.recommender import Recommender
 
 
 @pytest.mark.parametrize("model", ["DaRec", "Backbone", "BPR", "EASE"])
@@ -127,6 +130,84 @@ def test_a_strangers_folder_cannot_run_code(copied, tmp_path, monkeypatch, where
     bomb_works = pickle.loads(bomb.read_bytes())
     bomb_works.close()
     assert mark.exists()
+
+
+def test_ldiffrec_runs_no_code_from_a_strangers_dataset(copied, small_data, tmp_path):
+    """With ``n_cate`` above 1 it loads item_emb.npy of the dataset, which may be a pickle."""
+    folder, mark = copied("LDiffRec", epochs=1), tmp_path / "exploded"
+    shutil.copytree(small_data, folder / "data")
+    (folder / "data" / "small" / "item_emb.npy").write_bytes(pickle.dumps(Bomb(mark)))
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config |= {"n_cate": 2, "data_path": str(folder / "data")}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    seal(folder)
+    with pytest.raises(ConfigError, match=r"item_emb.npy must hold the vectors of the items"):
+        load(folder)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "keys"),
+    [
+        ("NeuMF", {"use_pretrain": True, "mf_pretrain_path": "", "mlp_pretrain_path": ""}),
+        ("NAIS", {"pretrain_path": ""}),
+        ("ConvNCF", {"train_method": "after_pretrain", "pre_model_path": ""}),
+        ("RaCT", {"train_stage": "finetune", "pre_model_path": ""}),
+    ],
+)
+def test_models_read_no_checkpoint_but_the_runs(copied, tmp_path, model, keys):
+    """RecBole's models call ``torch.load`` on paths of the configuration; weights come after."""
+    folder, mark = copied(model, epochs=0, embedding_size=64), tmp_path / "exploded"
+    (tmp_path / "bomb.pth").write_bytes(pickle.dumps(Bomb(mark)))
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config |= {key: value or str(tmp_path / "bomb.pth") for key, value in keys.items()}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    seal(folder)
+    state = torch.load(folder / "model.pth", weights_only=True)["state_dict"]
+    for name, value in load(folder).model.state_dict().items():
+        assert torch.equal(value, state[name]), name
+    assert not mark.exists()
+
+
+@pytest.fixture
+def sending(run, tmp_path, monkeypatch):
+    """A run whose configuration names an endpoint, a secret and texts that the store lacks."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setenv("SOME_SECRET", KEY)
+    keys = {"text_encoder": "openai:x", "api_key_env": "SOME_SECRET", "epochs": 1}
+    with OpenAIServer() as server:
+        first = run(api_base=server.base, embedding_dir=str(tmp_path / "first"), **keys)
+        folder = Path(first["run_folder"])
+        config = yaml.safe_load((folder / "config.yaml").read_text())
+        config |= {"embedding_dir": str(tmp_path / "second"), "api_allowed": True}
+        (folder / "config.yaml").write_text(yaml.safe_dump(config))
+        seal(folder)
+        server.asked.clear()
+        yield folder, server
+
+
+@pytest.mark.parametrize("given", [[], ["api_base"], ["api_key_env"]])
+def test_a_folder_cannot_send_texts_or_secrets(sending, given):
+    folder, server = sending
+    restated = {"api_base": server.base, "api_key_env": "SOME_SECRET"}
+    with pytest.raises(ConfigError, match="would have to be sent to .*give both api_base and"):
+        load(folder, **{name: restated[name] for name in given})
+    assert server.asked == []
+
+
+def test_an_endpoint_that_the_caller_names_is_asked_and_the_store_serves_afterwards(sending):
+    folder, server = sending
+    first = load(folder, api_base=server.base, api_key_env="SOME_SECRET")
+    asked = len(server.asked)
+    assert asked > 0
+    assert set(server.authorizations) == {f"Bearer {KEY}"}
+    again = load(folder)
+    assert len(server.asked) == asked
+    tables = [run.dataset.side_embeddings("item_id").table for run in (first, again)]
+    assert torch.equal(*tables)
+    with pytest.raises(ConfigError, match="would have to be sent to"):
+        Recommender(again).add_items({"new": "A film that the store does not know"})
+    assert len(server.asked) == asked
 
 
 def test_yaml_tags_are_not_executed(copied, tmp_path):

@@ -64,6 +64,17 @@ def test_spaces_that_are_not_there(finished):
     )
 
 
+def test_a_projection_to_the_texts_is_no_shared_space(finished):
+    """RLMRec-Gen's maps collaborative rows to texts; here both have the width of the texts."""
+    run = load(finished("RLMRecGen", embedding_size=384, epochs=0))
+    new = NewItems.from_texts(run, TEXTS)
+    with pytest.raises(ConfigError, match="RLMRecGen has no semantic shared space"):
+        new_item_vectors(run, new, space="shared")
+    np.testing.assert_array_equal(
+        new_item_vectors(run, new), new_item_vectors(run, new, space="raw")
+    )
+
+
 def test_they_take_part_in_the_ranking(finished):
     recommender = Recommender(finished())
     before = recommender.recommend(k=200, exclude="none").table
@@ -74,7 +85,7 @@ def test_they_take_part_in_the_ranking(finished):
     np.testing.assert_allclose(pairs[known.index], known, atol=1e-6)
     vectors = new_item_vectors(recommender.run, NewItems.from_texts(recommender.run, TEXTS))
     user = recommender.run.user_ids[7]
-    users = recommender.vectors[0][7].numpy()
+    users = recommender.vectors[0][7]
     assert pairs[(user, "new2")] == pytest.approx(float(users @ vectors[1]), abs=1e-6)
     titles = after.drop_duplicates("item_id").set_index("item_id")["title"]
     assert titles["new2"] == "A quiet romance"
@@ -120,8 +131,9 @@ def test_vectors_from_a_file_where_the_run_has_such(finished, small_data, tmp_pa
 
 
 def test_mistakes(finished, tmp_path):
-    with pytest.raises(ConfigError, match="model BPR knows no text"):
-        Recommender(finished("BPR")).add_items(TEXTS)
+    for model in ("BPR", "AlphaRec"):
+        with pytest.raises(ConfigError, match=f"model {model} has no alignment, which new items"):
+            Recommender(finished(model, epochs=0)).add_items(TEXTS)
     recommender = Recommender(finished())
     with pytest.raises(ConfigError, match="new items 50 are in the run's data already"):
         recommender.add_items({"50": "Star Wars"})

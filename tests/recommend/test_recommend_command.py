@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from recbole_darec.keys import ConfigError
+from recbole_darec.moved import MOVABLE, moved
 from recbole_darec.recommend import command, export_command
 
 
@@ -97,6 +98,29 @@ def test_data_that_moved(finished, tmp_path):
     with pytest.raises(ConfigError, match="dataset 'small' does not exist"):
         call(command, finished(), "--all", "--explain", "--data_path", tmp_path)
     call(command, finished(), "--all", "--data_path", tmp_path)
+
+
+def test_texts_that_moved(run, small_data, tmp_path):
+    """Every key that a loaded run may be told anew is an option."""
+    texts, moved_texts = tmp_path / "texts.jsonl", tmp_path / "elsewhere.jsonl"
+    items = pd.read_csv(small_data / "small" / "small.item", sep="\t", dtype=str)
+    rows = items[["item_id:token", "movie_title:token_seq"]].set_axis(["item_id", "text"], axis=1)
+    rows.to_json(texts, orient="records", lines=True)
+    folder = run(item_text_file=str(texts), item_template=None, epochs=1)["run_folder"]
+    texts.rename(moved_texts)
+    users = ids(small_data, 1)
+    with pytest.raises(ConfigError, match=r"texts.jsonl does not exist"):
+        call(command, folder, "--users", *users, "--explain")
+    given = ("--item_text_file", moved_texts, "--use_gpu", "False")
+    assert call(command, folder, "--users", *users, "--explain", *given) == 0
+
+
+def test_each_movable_key_is_an_option():
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    for name in MOVABLE:
+        args = parser.parse_args(["run", "--all", f"--{name}", "value"])
+        assert moved(args) == {name: "value"}
 
 
 def test_export(finished, tmp_path, capsys):
