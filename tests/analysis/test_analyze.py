@@ -3,10 +3,12 @@
 import argparse
 import csv
 import html as html_escape
+import http.server
 import json
 import re
 import shutil
 import subprocess
+import threading
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
@@ -315,14 +317,36 @@ BROWSER = (
 )
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
-@pytest.mark.parametrize("width", [390, 1280])
-def test_page_in_a_browser(written, tmp_path, width):
-    """The page in a frame of that width: no console message, no sideways scrolling.
+needs_browser = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+OUTSIDE = "http://elsewhere.invalid/x"
+# What Chromium asks for by itself at its start, whatever the page; fonts would be the page's.
+ITS_OWN = re.compile(r"^(http://)?(?!fonts\.)[\w.-]+\.(google|googleapis|gvt1)\.com[:/]")
 
-    Its content security policy forbids every outside request; one would be a console message.
-    """
-    page = html_escape.escape(written.html.read_text(), quote=True)
+
+@pytest.fixture
+def requests():
+    """``(port, paths)`` of a proxy on the loopback that notes what it is asked for."""
+    asked = []
+
+    class Proxy(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            if not ITS_OWN.match(self.path):
+                asked.append(self.path)
+            self.send_error(404)
+
+        do_CONNECT = do_POST = do_GET  # noqa: N815
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port, asked
+        server.shutdown()
+
+
+def browse(page, width, folder, port):
+    """The page in a frame of that width: what the browser logs, and what a script sees in it."""
     probe = (
         "const d = document.querySelector('iframe').contentDocument;"
         "document.body.dataset.width = d.documentElement.scrollWidth;"
@@ -330,23 +354,44 @@ def test_page_in_a_browser(written, tmp_path, width):
         "document.body.dataset.heights = [...d.querySelectorAll('svg')]"
         ".map(s => Math.round(s.getBoundingClientRect().height));"
     )
-    outer = tmp_path / "outer.html"
+    outer = folder / "outer.html"
     outer.write_text(
-        f'<body><iframe style="border:0" width="{width}" height="900" srcdoc="{page}" '
-        f'onload="{probe}"></iframe></body>'
+        f'<body><iframe style="border:0" width="{width}" height="900" '
+        f'srcdoc="{html_escape.escape(page, quote=True)}" onload="{probe}"></iframe></body>'
     )
     done = subprocess.run(
         [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
-         "--disable-background-networking", f"--user-data-dir={tmp_path / 'profile'}",
+         "--disable-background-networking", "--disable-component-update", "--disable-sync",
+         f"--proxy-server=http://127.0.0.1:{port}", f"--user-data-dir={folder / 'profile'}",
          "--enable-logging=stderr", "--virtual-time-budget=5000", "--dump-dom", outer.as_uri()],
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
-    assert "CONSOLE" not in done.stderr
-    found = dict(
-        re.findall(
-            r'data-(width|sections|heights)="([^"]*)"', done.stdout[-2000:] + done.stdout[:2000]
-        )
-    )
+    start, end = done.stdout[:2000], done.stdout[-2000:]
+    return done.stderr, dict(re.findall(r'data-(width|sections|heights)="([^"]*)"', end + start))
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("runs", ["one", "two"])
+def test_page_in_a_browser(written, darec, rlmrec, tmp_path, requests, runs, width):
+    """No console message, no request, every section and figure, no sideways scrolling."""
+    html = written.html if runs == "one" else write_report(tmp_path, rlmrec, darec).html
+    logged, found = browse(html.read_text(), width, tmp_path, requests[0])
+    assert "CONSOLE" not in logged
+    assert requests[1] == []
     assert int(found["width"]) <= width
     assert found["sections"].split(",") == [section.key for section in SECTIONS]
     assert all(int(height) > 60 for height in found["heights"].split(","))
+
+
+@needs_browser
+@pytest.mark.parametrize("policy", [True, False])
+def test_the_browser_would_show_an_outside_request(written, tmp_path, requests, policy):
+    """The page's policy forbids it and says so; without the policy it reaches the proxy."""
+    page = written.html.read_text().replace("</body>", f'<img src="{OUTSIDE}"></body>')
+    if not policy:
+        page, removed = re.subn(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)
+        assert removed == 1
+    logged, _ = browse(page, 390, tmp_path, requests[0])
+    assert ("CONSOLE" in logged and "Content Security Policy" in logged) == policy
+    assert requests[1] == ([] if policy else [OUTSIDE])
