@@ -134,7 +134,8 @@ SECTIONS = (
         "training; the rest are blocks of the trained model. DaRec's Theorem 1 says that making "
         "both sides equal loses at least the gap between the two. Relevance: which share of its "
         "raw side's nats and of its raw side's variance (by a linear probe) a block keeps; more of "
-        "the variance than of the nats means that it keeps what is irrelevant to interaction.",
+        "the variance than of the nats means that it keeps what is irrelevant to interaction, as "
+        "far as this probe sees; it sees C raw best, whose products are the model's scores.",
         ("information_gap", "information", "relevance"),
         "Bars are nats about who interacted with what, whiskers two standard errors over users. "
         "Blue: collaborative, orange: text. If interactions + text does not reach above "
