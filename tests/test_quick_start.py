@@ -15,6 +15,7 @@ from recbole.model.general_recommender.lightgcn import LightGCN
 from recbole.utils import init_seed
 
 from recbole_darec import checkpoint
+from recbole_darec.checksums import verify
 from recbole_darec.config import Config
 from recbole_darec.data.preparation import create_dataset, prepare_data
 from recbole_darec.keys import ConfigError
@@ -140,7 +141,14 @@ def test_two_runs_in_one_process_log_to_two_files(run):
     assert "Pop(" in logs[1]
     assert "BPR(" not in logs[1]
     ours = [h for h in logging.getLogger().handlers if hasattr(h, "_recbole_darec_handler")]
-    assert len(ours) == 2
+    assert [type(handler) for handler in ours] == [logging.StreamHandler]
+
+
+def test_what_is_logged_after_a_run_leaves_its_sealed_log_alone(run):
+    folder = Path(run("Pop", state="INFO")["run_folder"])
+    logging.getLogger().warning("said later")
+    verify(folder)
+    assert "said later" not in (folder / "run.log").read_text()
 
 
 def test_unsaved_run_tests_its_best_epoch_and_keeps_no_checkpoint(run):
