@@ -61,8 +61,8 @@ def contributions(users: UserValues, groups: np.ndarray) -> dict[str, np.ndarray
         groups: group of each item, ``(n_items,)``.
 
     Returns:
-        By group, contributions ``(n_users, n_metrics)`` in the order of ``users.metrics``; zeros for
-        a group that no item belongs to, so that means over splits have the same terms.
+        By group, contributions ``(n_users, n_metrics)`` in the order of ``users.metrics``. Groups
+        without an item are there too, so that means over several splits have the same terms.
     """
     groups_of_lists = groups[users.items]
     parts = {name: np.zeros_like(users.values) for name in ITEM_GROUPS}
