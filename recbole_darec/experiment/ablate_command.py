@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 DESCRIPTION = "Ablate an aligned model: variants, curves and placebos that one yaml describes."
 EXAMPLE = """\
-Supplied: losses, sensitivity, backbones, encoders; or a yaml of your own, which holds model,
-variants (name: {key: value}), curves (key: [values]), placebos and seeds. Any key by --key=value
-holds for all runs. Example:
+Supplied: losses, weights, sensitivity, backbones, encoders; or a yaml of your own, which holds
+model, variants (name: {key: value}), curves (key: [values]), placebos and seeds. Any key by
+--key=value holds for all runs. Example:
   run_recbole_darec.py ablate losses --dataset ml-100k --workers 2 --output results/losses \\
       --epochs=100
 Every gain is over the same backbone without alignment, beside the gain of placebo embeddings.
@@ -30,7 +30,7 @@ Every gain is over the same backbone without alignment, beside the gain of place
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``ablate``."""
-    parser.add_argument("ablation", help="losses, sensitivity, backbones, encoders or a yaml file")
+    parser.add_argument("ablation", help="name of a supplied one (see below), or a yaml file")
     parser.add_argument("--dataset", "-d", default="ml-100k", help="names, separated by commas")
     parser.add_argument("--seeds", help="how many, or a list of them; default as the yaml says")
     add_runner_arguments(parser)
@@ -57,6 +57,7 @@ def main(args: argparse.Namespace) -> int:
     if args.dry_run:
         show_plan(runs, output)
         return 0
+    runner.connect()
     save_plan(output, runs, args.resume)
     failed = [outcome for outcome in runner.run(runs, output) if outcome.error]
 

@@ -48,6 +48,8 @@ def draw_gains(gains: pd.DataFrame, kinds: Sequence[str], file: Path) -> None:
 def draw_curve(points: pd.DataFrame, kinds: Sequence[str], file: Path) -> None:
     """The metrics over the values of one key, with standard deviation over seeds and the base.
 
+    Numbers stand in their order; names, lists and the empty value in that of the points.
+
     Args:
         points: rows of one dataset and key, from ``gain_table``.
         kinds: placebos.
@@ -57,7 +59,7 @@ def draw_curve(points: pd.DataFrame, kinds: Sequence[str], file: Path) -> None:
     figure = Figure(figsize=(1 + 3 * len(metrics), 3), layout="constrained")
     panels = figure.subplots(1, len(metrics), squeeze=False)[0]
     for axes, metric in zip(panels, metrics, strict=True):
-        _draw_panel(axes, points[points["metric"] == metric].sort_values("value"), kinds)
+        _draw_panel(axes, points[points["metric"] == metric], kinds)
         axes.set_title(metric)
         axes.set_xlabel(points["key"].iloc[0])
     panels[0].legend(fontsize=8)
@@ -65,9 +67,13 @@ def draw_curve(points: pd.DataFrame, kinds: Sequence[str], file: Path) -> None:
 
 
 def _draw_panel(axes: Axes, rows: pd.DataFrame, kinds: Sequence[str]) -> None:
-    values = rows["value"].astype(float)
-    if values.min() > 0 and values.max() / values.min() >= 10:
-        axes.set_xscale("log")
+    if rows["value"].map(lambda value: type(value) in (int, float)).all():
+        rows = rows.astype({"value": float}).sort_values("value")
+        values = rows["value"]
+        if values.min() > 0 and values.max() / values.min() >= 10:
+            axes.set_xscale("log")
+    else:
+        values = rows["value"].map(str)
     base = rows["mean"] - rows["gain"]
     axes.errorbar(values, rows["mean"], rows["std"], marker="o", color=_COLORS[0],
                   label="aligned", capsize=3, linewidth=1)  # fmt: skip

@@ -27,8 +27,8 @@ A seed makes the split, the initial weights and the batches; models share it.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``compare``."""
     parser.add_argument("--models", "-m", help="Model[:key=value...],...")
-    parser.add_argument("--dataset", "-d", default="ml-100k", help="names, separated by commas")
-    parser.add_argument("--seeds", default="1", help="how many, or a list of them (default 1)")
+    parser.add_argument("--dataset", "-d", help="names, separated by commas; default ml-100k")
+    parser.add_argument("--seeds", help="how many, or a list of them (default 1)")
     parser.add_argument("--base", help="model of the list to compare the others with")
     add_runner_arguments(parser)
 
@@ -54,6 +54,7 @@ def main(args: argparse.Namespace) -> int:
     if args.dry_run:
         show_plan(runs, output)
         return 0
+    runner.connect()
     save_plan(output, runs, args.resume)
     failed = [outcome for outcome in runner.run(runs, output) if outcome.error]
     report(output, runs, args.base, args.cold)
@@ -80,11 +81,16 @@ def report(output: Path, runs: list[PlannedRun], base: str | None, cold: int) ->
 
 def _plan(args: argparse.Namespace, output: Path) -> list[PlannedRun]:
     if args.models:
-        datasets = split_list(args.dataset)
+        datasets = split_list(args.dataset or "ml-100k")
         files = [name for given in args.config_files for name in given.split()]
-        return make_plan(parse_models(args.models), datasets, args.seeds, files, args.keys)
+        return make_plan(parse_models(args.models), datasets, args.seeds or "1", files, args.keys)
     if not args.resume:
         raise ConfigError("--models is missing, e.g. --models DaRec,LightGCN,BPR")
-    if args.keys:
-        raise ConfigError(f"--resume without --models takes no keys, got {' '.join(args.keys)}")
+    others = {"--dataset": args.dataset, "--seeds": args.seeds, "--config_files": args.config_files}
+    given = [*(option for option, value in others.items() if value), *args.keys]
+    if given:
+        raise ConfigError(
+            f"--resume without --models goes on with the plan as it is; leave {' '.join(given)} "
+            "out, or give the whole command"
+        )
     return load_plan(output)

@@ -48,7 +48,7 @@ def gain_table(table: pd.DataFrame, members: Sequence[Member]) -> pd.DataFrame:
             kept = [c for c in loss if c.startswith("reference_advantage")]
             rows = rows.merge(loss[[*_PLACE, *kept]], on=_PLACE)
         key, value = member.curve or (None, None)
-        frames.append(rows.assign(variant=member.label, key=key, value=value))
+        frames.append(rows.assign(variant=member.label, key=key, value=[value] * len(rows)))
     if not frames:
         return pd.DataFrame()
     found = pd.concat(frames, ignore_index=True)
@@ -85,7 +85,9 @@ def gains_as_latex(gains: pd.DataFrame, kinds: Sequence[str]) -> str:
     for dataset, part in gains.groupby("dataset", sort=False):
         shown = shown_gains(part, kinds).map(latex).rename(columns=latex)
         tables.append(
-            shown.to_latex(index=False, escape=False, caption=latex(str(dataset)), position="t")
+            shown.to_latex(
+                index=False, escape=False, caption=latex(f"{dataset}: {_MEANING}"), position="t"
+            )
         )
     return "\n".join(tables)
 

@@ -62,6 +62,20 @@ def _check_answers(address: str) -> None:
     if not (host and port.isdigit()):
         raise ConfigError(f"--ray_address is '{address}'; expected host:port or auto")
     try:
-        socket.create_connection((host, int(port)), _PATIENCE).close()
+        with socket.create_connection((host, int(port)), _PATIENCE) as connection:
+            connection.settimeout(_PATIENCE)
+            if not _speaks_http2(connection):
+                raise ConnectionError("something else answers there")
     except OSError as error:
         raise ConfigError(_NO_CLUSTER.format(address, error.strerror or error)) from error
+
+
+def _speaks_http2(connection: socket.socket) -> bool:
+    """Whether a gRPC server, as Ray's are, answers; ``ray.init`` waits minutes for any other.
+
+    The server answers the client's preface by a SETTINGS frame (RFC 9113, sections 3.4, 4.1, 6.5).
+    """
+    if os.environ.get("RAY_USE_TLS") == "1":
+        return True
+    connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\x04\0\0\0\0\0")
+    return connection.recv(4)[3:] == b"\x04"

@@ -92,12 +92,15 @@ def write_tables(
     Args:
         output: folder of the experiment.
         runs: finished runs.
-        base: label to compare with, or None.
+        base: label to compare with, or None; without a finished run of it, nothing is compared.
         cold: items with at most so many training interactions are cold.
 
     Returns:
         The summary: see ``summarise``.
     """
+    if base is not None and base not in {run.model for run in runs}:
+        print(f"WARNING: no run of the base '{base}' has finished; the tables compare nothing")
+        base = None
     table = user_table(runs, cold)
     summary = summarise(table, base)
     whole = table[table["grouping"] == "all"].drop(columns=["grouping", "group"])

@@ -50,6 +50,17 @@ class Runner:
             )
         return cls(args.workers, args.threads, args.ray_address, args.gpus_per_run, args.saved)
 
+    def connect(self) -> None:
+        """Join the cluster, if the runs go to one.
+
+        Raises:
+            ConfigError: if none answers.
+        """
+        if self.ray_address:
+            from recbole_darec.experiment import ray_cluster
+
+            ray_cluster.connect(self.ray_address)
+
     def run(self, runs: Sequence[PlannedRun], output: Path) -> list[Outcome]:
         """Carry out the runs; one that fails is reported and the others go on.
 

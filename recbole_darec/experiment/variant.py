@@ -33,14 +33,11 @@ def parse_models(text: str) -> list[Variant]:
     """
     variants = []
     for spec in split_list(text):
-        model, *pairs = spec.split(":")
-        options = {}
-        for pair in pairs:
-            key, equals, value = pair.partition("=")
-            if not (model and key and equals):
-                raise ConfigError(f"'{spec}' in --models is not of the form Model:key=value")
-            options[key] = value
-        variants.append(Variant(spec, model, options))
+        # Values may hold colons: a URL, or openai:MODEL.
+        model, *pairs = re.split(r":(?=\w+=)", spec)
+        if not model or ":" in model:
+            raise ConfigError(f"'{spec}' in --models is not of the form Model:key=value")
+        variants.append(Variant(spec, model, dict(pair.split("=", 1) for pair in pairs)))
     labels = [variant.label for variant in variants]
     if len(set(labels)) < len(labels):
         raise ConfigError(f"--models names a variant twice: {text}")
@@ -48,12 +45,19 @@ def parse_models(text: str) -> list[Variant]:
 
 
 def split_list(text: str) -> list[str]:
-    """Entries of a comma-separated list; commas inside brackets part nothing.
+    """Entries of a comma-separated list; commas inside brackets of any kind part nothing.
 
     Raises:
         ConfigError: if an entry is empty.
     """
-    entries = [entry.strip() for entry in re.split(r",(?![^\[(]*[\])])", text)]
+    entries, depth = [""], 0
+    for character in text:
+        depth += (character in "[({") - (character in "])}")
+        if character == "," and depth == 0:
+            entries.append("")
+        else:
+            entries[-1] += character
+    entries = [entry.strip() for entry in entries]
     if not all(entries):
         raise ConfigError(f"the list '{text}' has an empty entry")
     return entries

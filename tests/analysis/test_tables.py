@@ -132,5 +132,6 @@ def test_markdown_and_latex_show_the_same_cells(summary):
     cell = f"{row['mean']:.4f} ± {row['std']:.4f} ({row['improvement_percent']:+.1f} %)*"
     assert cell in text
     assert cell.replace("±", r"$\pm$").replace("%", r"\%") in tex
-    assert tex.count(r"\toprule") == 3
+    assert tex.count(r"\toprule") == 4
+    assert f"{row['p_wilcoxon_users_holm']:.3g} & {row['p_t_users_holm']:.3g}" in tex
     assert "| wilcoxon users" in text.replace("|   ", "| ")

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from commanded import command
+from matplotlib.figure import Figure
 from scipy import stats
 
-from recbole_darec.experiment import ablate_command
+from recbole_darec.experiment import ablate_command, ablation_figures
 from recbole_darec.experiment.ablation import Ablation, Member
 from recbole_darec.experiment.gains import gain_table, gains_as_latex, gains_as_markdown
 from recbole_darec.experiment.plan import make_plan
@@ -139,6 +140,32 @@ def test_gains_and_placebo_gains_by_hand():
     text = gains_as_markdown(gains.reset_index(), ["shuffle"])
     assert f"{full['shuffle_difference']:+.4f}" in text
     assert "gain - shuffle gain" in gains_as_latex(gains.reset_index(), ["shuffle"])
+
+
+@pytest.mark.parametrize(
+    ("choices", "shown"),
+    [
+        (["hungarian", "greedy"], ["hungarian", "greedy"]),
+        ([None, 64], ["None", "64"]),
+        ([[64], [64, 32]], ["[64]", "[64, 32]"]),
+        ([8, 2], [2.0, 8.0]),
+    ],
+)
+def test_curves_over_names_lists_and_nothing(tmp_path, choices, shown):
+    table = pd.concat([users("Backbone", 0.1), *(users(str(v), 0.2, i)
+                       for i, v in enumerate(choices, 1))])  # fmt: skip
+    members = [Member(Variant(str(v), "DaRec"), "Backbone", {}, ("key", v)) for v in choices]
+    points = gain_table(table, members)
+    assert list(points["value"]) == choices
+    figure = Figure()
+    ablation_figures._draw_panel(figure.subplots(), points, [])
+    line = figure.axes[0].get_lines()[0]
+    if isinstance(shown[0], str):
+        assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == shown
+    else:
+        assert list(line.get_xdata()) == shown
+    ablation_figures.draw_curve(points, [], tmp_path / "curve.png")
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_placebo_that_does_as_well_leaves_nothing():

@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -58,7 +59,11 @@ def test_one_command_gives_runs_statistics_and_tables(keys, tmp_path, capsys):
     for model in sums.index:
         assert sums[model] == pytest.approx(whole.loc[(model, "recall@10"), "mean"])
     assert "| EASE" in capsys.readouterr().out
-    assert r"\toprule" in (tmp_path / "c" / "table.tex").read_text()
+    tex = (tmp_path / "c" / "table.tex").read_text()
+    assert tex.count(r"\toprule") == 4
+    assert "* Wilcoxon over users, Holm-corrected p $<$ 0.05" in tex
+    assert "t seeds & effect" in tex
+    assert f"{found['p_wilcoxon_users_holm']:.3g} & {found['p_t_users_holm']:.3g}" in tex
     assert len(json.loads((tmp_path / "c" / "runs.json").read_text())) == 10
 
 
@@ -82,6 +87,14 @@ def test_a_failed_run_is_tried_again_and_finished_ones_are_kept(keys, tmp_path, 
     assert command(compare_command, "--resume", "--output", tmp_path / "c") == 1
     assert "the training loss is" in report.read_text()
     assert (kept / "metrics.json").stat().st_mtime_ns == before
+
+
+def test_a_base_that_failed_leaves_the_tables_of_the_others(keys, tmp_path, capsys, slow_learner):
+    given = ["--base", slow_learner]
+    assert compare(keys, tmp_path / "c", *given, models=f"{slow_learner},Pop", seeds=1) == 1
+    assert f"no run of the base '{slow_learner}' has finished" in capsys.readouterr().out
+    assert set(pd.read_csv(tmp_path / "c" / "summary.csv")["model"]) == {"Pop"}
+    assert (tmp_path / "c" / "per_user.csv").is_file()
 
 
 def test_when_nothing_finishes_it_says_where_to_look(keys, tmp_path, slow_learner):
@@ -109,13 +122,32 @@ def test_dry_run_runs_nothing(keys, tmp_path, capsys):
 def test_mistakes_are_named(keys, tmp_path, arguments, message):
     with pytest.raises(ConfigError, match=message):
         compare(keys, tmp_path / "c", *arguments)
+    assert not (tmp_path / "c").exists()
 
 
 def test_models_are_needed(tmp_path):
     with pytest.raises(ConfigError, match="--models is missing"):
         command(compare_command, "--output", tmp_path)
-    with pytest.raises(ConfigError, match="--resume without --models takes no keys, got --epochs"):
-        command(compare_command, "--output", tmp_path, "--resume", "--epochs=3")
+    given = ["--seeds", "5", "--dataset", "small", "--epochs=3"]
+    with pytest.raises(ConfigError, match="leave --dataset --seeds --epochs=3 out, or give the"):
+        command(compare_command, "--output", tmp_path, "--resume", *given)
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
+def test_an_address_where_something_else_answers(keys, tmp_path, answer):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(100)
+                connection.sendall(answer)
+
+        Thread(target=serve, daemon=True).start()
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(ConfigError, match=f"{address}' .something else answers there"):
+            compare(keys, tmp_path / "c", "--ray_address", address)
+    assert not (tmp_path / "c").exists()
 
 
 def test_different_data_are_not_compared(keys, tmp_path):

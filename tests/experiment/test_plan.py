@@ -25,10 +25,21 @@ def test_models_with_options():
     ]
 
 
+def test_values_may_hold_colons_braces_and_commas():
+    columns = "{'inter': [user_id,item_id],'item':[item_id]}"
+    text = f"DaRec:text_encoder=openai:small:api_base=http://[::1]:80/v1,BPR:load_col={columns},Pop"
+    assert [(v.model, dict(v.options)) for v in parse_models(text)] == [
+        ("DaRec", {"text_encoder": "openai:small", "api_base": "http://[::1]:80/v1"}),
+        ("BPR", {"load_col": columns}),
+        ("Pop", {}),
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("DaRec:SGL", "'DaRec:SGL' in --models is not of the form Model:key=value"),
+        (":epochs=1", "':epochs=1' in --models is not of the form"),
         ("BPR,,Pop", "the list 'BPR,,Pop' has an empty entry"),
         ("BPR,BPR", "names a variant twice"),
     ],
