@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from recbole_darec.experiment.files import write_text
+from recbole_darec.experiment.files import require_writable, write_text
+from recbole_darec.experiment.search_options import SearchOptions
 from recbole_darec.experiment.search_space import (
     Dimension,
     chosen_space,
@@ -19,23 +20,16 @@ from recbole_darec.experiment.search_space import (
 from recbole_darec.keys import ConfigError
 
 FILE_NAME = "search.json"
-SEARCHERS = ("random", "grid", "optuna")
-SCHEDULERS = ("asha", "median", "none")
 
 
 @dataclass(frozen=True)
 class Search:
-    """A search, complete but for where and on what it runs.
+    """A search, complete but for its folder.
 
     Attributes:
         parameters: configuration that all trials share, paths absolute.
         space: searched keys in the syntax of ``hyper.test``.
-        searcher: one of ``SEARCHERS``.
-        scheduler: one of ``SCHEDULERS``.
-        num_samples: trials (a grid has as many as it has points).
-        grace_period: validations before which no trial is stopped.
-        reduction_factor: ASHA keeps one trial of so many at each rung.
-        seed: of the searcher.
+        options: how trials are chosen and stopped, and what they run on.
         epochs: of a full run.
         eval_step: epochs from one validation to the next.
         metric: name of the validation metric.
@@ -44,20 +38,15 @@ class Search:
 
     parameters: dict[str, Any]
     space: dict[str, str]
-    searcher: str
-    scheduler: str
-    num_samples: int
-    grace_period: int
-    reduction_factor: int
-    seed: int
+    options: SearchOptions
     epochs: int
     eval_step: int
     metric: str
     bigger: bool
 
     @classmethod
-    def of(cls, args: argparse.Namespace) -> Search:
-        """From the options of ``tune``; every key and corner of the space is checked.
+    def of(cls, args: argparse.Namespace, options: SearchOptions) -> Search:
+        """From the command line of ``tune``; every key and corner of the space is checked.
 
         Raises:
             ConfigError: naming what is wrong; before any trial.
@@ -66,24 +55,15 @@ class Search:
 
         files = [name for given in args.config_files for name in given.split()]
         config = Config(args.model, args.dataset, files, command_line=args.keys)
-        backbone = config["backbone"] if config.is_ours else None
+        backbone = config["backbone"] if config.has_backbone else None
         space = chosen_space(declared_space(config.model, backbone), args.space)
         _check_corners(args, files, parse_space(space))
         if not 0 < config["eval_step"] <= config["epochs"]:
             raise ConfigError("a search needs validation: set eval_step between 1 and epochs")
-        if args.num_samples < 1 or args.grace_period < 1 or args.reduction_factor < 2:
-            raise ConfigError(
-                "--num_samples and --grace_period must be >= 1, --reduction_factor >= 2"
-            )
         return cls(
             parameters=_shared(config),
             space={key: str(text) for key, text in space.items() if text is not None},
-            searcher=args.searcher,
-            scheduler=args.scheduler,
-            num_samples=args.num_samples,
-            grace_period=args.grace_period,
-            reduction_factor=args.reduction_factor,
-            seed=args.search_seed,
+            options=options,
             epochs=config["epochs"],
             eval_step=config["eval_step"],
             metric=config["valid_metric"],
@@ -101,7 +81,7 @@ class Search:
         Raises:
             ConfigError: if a grid is asked of a continuous dimension.
         """
-        grid = self.searcher == "grid"
+        grid = self.options.searcher == "grid"
         return {key: dimension.domain(grid) for key, dimension in self.dimensions.items()}
 
     @property
@@ -124,19 +104,28 @@ class Search:
         plain = {key: dimensions[key].plain(value) for key, value in sampled.items()}
         return {**self.parameters, **plain}
 
+    @staticmethod
+    def check_output(output: Path) -> None:
+        """See that a folder can take a new search; makes nothing.
+
+        Raises:
+            ConfigError: if it cannot be written or holds a search already.
+        """
+        if (output / FILE_NAME).is_file():
+            raise ConfigError(
+                f"{output} holds a search already: --resume goes on with it, or choose another "
+                "--output"
+            )
+        require_writable(output)
+
     def save(self, output: Path) -> None:
         """Keep the search in its folder.
 
         Raises:
             ConfigError: if the folder cannot be written or holds a search already.
         """
-        file = output / FILE_NAME
-        if file.is_file():
-            raise ConfigError(
-                f"{output} holds a search already: --resume goes on with it, or choose another "
-                "--output"
-            )
-        write_text(file, json.dumps(asdict(self), indent=1) + "\n")
+        self.check_output(output)
+        write_text(output / FILE_NAME, json.dumps(asdict(self), indent=1) + "\n")
 
     @classmethod
     def load(cls, output: Path) -> Search:
@@ -149,23 +138,31 @@ class Search:
         if not file.is_file():
             raise ConfigError(f"{output} holds no search to resume: it has no {FILE_NAME}")
         try:
-            return cls(**json.loads(file.read_text("utf-8")))
-        except (ValueError, TypeError) as error:
+            content = json.loads(file.read_text("utf-8"))
+            return cls(**{**content, "options": SearchOptions(**content["options"])})
+        except (ValueError, TypeError, KeyError) as error:
             raise ConfigError(f"{file} is damaged: {error}") from error
 
     def require_same(self, other: Search, output: Path) -> None:
-        """See that a resumed search is the one that was asked for.
+        """See that a resumed search is the one that was asked for; the cluster may be another.
 
         Raises:
             ConfigError: naming what differs.
         """
-        mine, theirs = (json.loads(json.dumps(asdict(search))) for search in (self, other))
-        changed = [f.name for f in fields(self) if mine[f.name] != theirs[f.name]]
+        mine, theirs = (_comparable(search) for search in (self, other))
+        changed = [name for name in mine if mine[name] != theirs[name]]
         if changed:
             raise ConfigError(
                 f"{output} holds another search: {', '.join(changed)} differ from what is given. "
                 "Choose another --output, or resume it by --resume --output alone"
             )
+
+
+def _comparable(search: Search) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(json.dumps(asdict(search)))
+    options = content.pop("options")
+    options.pop("ray_address")
+    return {**content, **options}
 
 
 def _shared(config: Any) -> dict[str, Any]:

@@ -98,13 +98,16 @@ class Dimension:
 
 
 def declared_space(model: str, backbone: str | None) -> dict[str, str]:
-    """What the alignment and the backbone of a model declare; empty for RecBole's models."""
+    """What the parts of a model declare; empty for RecBole's models.
+
+    Args:
+        model: as for ``--model``.
+        backbone: of a model that has one.
+    """
     space: dict[str, str] = {}
-    if model in parts("alignment") or model == "Backbone":
-        if backbone in parts("backbone"):
-            space.update(parts("backbone")[backbone].load().search_space)
-        if model in parts("alignment"):
-            space.update(parts("alignment")[model].load().search_space)
+    for family, name in (("backbone", backbone), ("alignment", model), ("standalone", model)):
+        if name in parts(family):
+            space.update(parts(family)[name].load().search_space)
     return space
 
 

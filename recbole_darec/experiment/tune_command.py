@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recbole_darec.experiment.files import write_text
-from recbole_darec.experiment.search import SCHEDULERS, SEARCHERS, Search
+from recbole_darec.experiment.search import Search
+from recbole_darec.experiment.search_options import SCHEDULERS, SEARCHERS, SearchOptions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,20 +34,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset", "-d", help="default ml-100k")
     parser.add_argument("--config_files", nargs="+", default=[], metavar="FILE")
     parser.add_argument("--space", metavar="FILE", help="yaml or hyper.test: see below")
-    parser.add_argument("--num_samples", type=int, default=20, help="trials (default 20)")
-    parser.add_argument("--searcher", choices=SEARCHERS, default="random")
-    parser.add_argument("--scheduler", choices=SCHEDULERS, default="asha")
+    parser.add_argument("--num_samples", type=int, help="trials (default 20)")
+    parser.add_argument("--searcher", choices=SEARCHERS, help="default random")
+    parser.add_argument("--scheduler", choices=SCHEDULERS, help="default asha")
     parser.add_argument(
-        "--grace_period", type=int, default=5, help="validations before a trial may be stopped"
+        "--grace_period", type=int, help="validations before a trial may be stopped (default 5)"
     )
     parser.add_argument(
-        "--reduction_factor", type=int, default=3, help="ASHA keeps one of so many (default 3)"
+        "--reduction_factor", type=int, help="ASHA keeps one of so many (default 3)"
     )
-    parser.add_argument("--search_seed", type=int, default=0, help="of the searcher")
+    parser.add_argument("--search_seed", type=int, help="of the searcher (default 0)")
     parser.add_argument("--workers", type=int, help="trials at a time; default as many as fit")
-    parser.add_argument("--cpus_per_trial", type=int, default=1)
-    parser.add_argument("--gpus_per_trial", type=float, default=0.0, help="0.5 shares one")
-    parser.add_argument("--retries", type=int, default=1, help="of a trial that failed (default 1)")
+    parser.add_argument("--cpus_per_trial", type=int, help="default 1")
+    parser.add_argument("--gpus_per_trial", type=float, help="default 0; 0.5 shares one")
+    parser.add_argument("--retries", type=int, help="of a trial that failed (default 1)")
     parser.add_argument("--ray_address", help="host:port of a Ray cluster")
     parser.add_argument(
         "--output", metavar="DIR", help="storage, local or seen by all nodes; default new"
@@ -73,20 +75,21 @@ def main(args: argparse.Namespace) -> int:
         return 0
     from recbole_darec.experiment import tuning
 
-    resources = tuning.Resources.of(args)
     search.ray_space()
-    tuning.searcher(search, resources.workers)
-    resources.connect()
+    tuning.searcher(search.options)
+    if not args.resume:
+        search.check_output(output)
+    tuning.connect(search.options)
     if not args.resume:
         search.save(output)
-    results = tuning.run_search(search, output, resources, args.resume)
+    results = tuning.run_search(search, output, args.resume)
     trials = tuning.trial_table(results, search)
     write_text(output / "trials.csv", trials.to_csv(index=False))
     winner = tuning.winner_of(trials, search)
     best = tuning.write_best(output, winner)
-    draw(output, trials, search)
-    _report(trials, winner, tuning.train_winner(output, best, resources), search)
+    _report(trials, winner, tuning.train_winner(output, winner, search.options), search)
     print(f"best configuration: {best}")
+    draw(output, trials, search)
     return 1 if (trials["status"] == "failed").any() else 0
 
 
@@ -106,17 +109,20 @@ def draw(output: Path, trials: pd.DataFrame, search: Search) -> None:
 
 def _search(args: argparse.Namespace, output: Path) -> Search:
     if not args.resume:
-        return Search.of(args)
-    search = Search.load(output)
+        return Search.of(args, SearchOptions.of(args))
+    kept = Search.load(output)
+    asked = replace(kept, options=SearchOptions.of(args, kept.options))
     if args.model or args.dataset or args.config_files or args.space or args.keys:
-        search.require_same(Search.of(args), output)
-    return search
+        asked = Search.of(args, asked.options)
+    asked.require_same(kept, output)
+    return asked
 
 
 def _show(search: Search, output: Path) -> None:
-    n = "all" if search.searcher == "grid" else search.num_samples
+    options = search.options
+    n = "all" if options.searcher == "grid" else options.num_samples
     print(f"{search.parameters['model']} on {search.parameters['dataset']}: {n} trials by "
-          f"{search.searcher} search, scheduler {search.scheduler}, {search.n_validations} "
+          f"{options.searcher} search, scheduler {options.scheduler}, {search.n_validations} "
           f"validations of {search.metric} each")  # fmt: skip
     for key, text in search.space.items():
         print(f"  {key}: {text}")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import copy
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,54 +15,25 @@ from recbole_darec.experiment import ray_cluster
 from recbole_darec.experiment.execute import run_or_resume
 from recbole_darec.experiment.files import write_text
 from recbole_darec.experiment.search import Search
+from recbole_darec.experiment.search_options import SearchOptions
 from recbole_darec.experiment.trial import METRIC, TIME, run_trial
 from recbole_darec.keys import ConfigError
 
+BEST = "best.yaml"
 
-@dataclass(frozen=True)
-class Resources:
-    """What the trials run on.
 
-    Attributes:
-        ray_address: of a cluster; None: this machine.
-        workers: trials at a time; None: as many as fit.
-        cpus: of a trial; PyTorch takes so many threads.
-        gpus: of a trial; a fraction shares one.
-        retries: how often a trial that failed is taken up again.
+def connect(options: SearchOptions) -> Any:
+    """Ray on the cluster, or one started here for as many workers as were asked for.
+
+    Raises:
+        ConfigError: if no cluster answers.
     """
-
-    ray_address: str | None = None
-    workers: int | None = None
-    cpus: int = 1
-    gpus: float = 0.0
-    retries: int = 1
-
-    @classmethod
-    def of(cls, args: argparse.Namespace) -> Resources:
-        """From the options of ``tune``.
-
-        Raises:
-            ConfigError: if a number is out of range.
-        """
-        if args.cpus_per_trial < 1 or (args.workers is not None and args.workers < 1):
-            raise ConfigError("--cpus_per_trial and --workers must be >= 1")
-        if min(args.gpus_per_trial, args.retries) < 0:
-            raise ConfigError("--gpus_per_trial and --retries must be >= 0")
-        return cls(
-            args.ray_address, args.workers, args.cpus_per_trial, args.gpus_per_trial, args.retries
-        )
-
-    def connect(self) -> Any:
-        """Ray on the cluster, or one started here for as many workers as were asked for.
-
-        Raises:
-            ConfigError: if no cluster answers.
-        """
-        here = self.workers * self.cpus if self.workers and not self.ray_address else None
-        return ray_cluster.connect(self.ray_address, here)
+    workers = None if options.ray_address else options.workers
+    here = workers * options.cpus_per_trial if workers else None
+    return ray_cluster.connect(options.ray_address, here)
 
 
-def run_search(search: Search, output: Path, resources: Resources, resume: bool) -> Any:
+def run_search(search: Search, output: Path, resume: bool) -> Any:
     """Carry out a search, or what is left of it.
 
     The dataset is read once, here, and lies in Ray's object store; so do encoded texts in their
@@ -73,7 +42,6 @@ def run_search(search: Search, output: Path, resources: Resources, resume: bool)
     Args:
         search: what to search.
         output: its folder, seen by all nodes.
-        resources: what to run on.
         resume: go on with the search that was killed.
 
     Returns:
@@ -85,41 +53,41 @@ def run_search(search: Search, output: Path, resources: Resources, resume: bool)
     from ray import tune
 
     loaded = _load_data(search, output)
-    resources.connect()
+    connect(search.options)
     # The state of the search on disk is what a killed one is resumed from.
     os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "1")
     trainable = tune.with_resources(
         tune.with_parameters(run_trial, search=search, output=str(output), loaded=loaded),
-        {"cpu": resources.cpus, "gpu": resources.gpus},
+        {"cpu": search.options.cpus_per_trial, "gpu": search.options.gpus_per_trial},
     )
     if resume and tune.Tuner.can_restore(str(output)):
         tuner = tune.Tuner.restore(
             str(output), trainable, restart_errored=True, param_space=search.ray_space()
         )
     else:
-        tuner = _new_tuner(search, output, resources, trainable)
+        tuner = _new_tuner(search, output, trainable)
     return tuner.fit()
 
 
-def _new_tuner(search: Search, output: Path, resources: Resources, trainable: Any) -> Any:
+def _new_tuner(search: Search, output: Path, trainable: Any) -> Any:
     from ray import tune
 
     from recbole_darec.experiment.trial_lines import TrialLines
 
-    on_terminal = sys.stdout.isatty()
+    options, on_terminal = search.options, sys.stdout.isatty()
     run_config = tune.RunConfig(
         name=output.name,
         storage_path=str(output.parent),
-        failure_config=tune.FailureConfig(max_failures=resources.retries),
+        failure_config=tune.FailureConfig(max_failures=options.retries),
         verbose=1 if on_terminal else 0,
         callbacks=[] if on_terminal else [TrialLines()],
     )
     tune_config = tune.TuneConfig(
         metric=METRIC,
         mode=search.mode,
-        num_samples=1 if search.searcher == "grid" else search.num_samples,
-        search_alg=searcher(search, resources.workers),
-        scheduler=_scheduler(search),
+        num_samples=1 if options.searcher == "grid" else options.num_samples,
+        search_alg=searcher(options),
+        scheduler=scheduler(search),
     )
     space = search.ray_space()
     return tune.Tuner(trainable, param_space=space, tune_config=tune_config, run_config=run_config)
@@ -143,40 +111,45 @@ def _load_data(search: Search, output: Path) -> Any:
     return None if own else loaded
 
 
-def searcher(search: Search, workers: int | None) -> Any:
+def searcher(options: SearchOptions) -> Any:
     """Ray's search algorithm.
 
     Raises:
         ConfigError: if its package is not installed.
     """
-    if search.searcher == "optuna":
+    if options.searcher == "optuna":
         from ray.tune.search import ConcurrencyLimiter
         from ray.tune.search.optuna import OptunaSearch
 
         try:
-            found = OptunaSearch(seed=search.seed)
+            found = OptunaSearch(seed=options.search_seed)
         except (ImportError, AssertionError) as error:
             raise ConfigError(
                 "--searcher optuna needs the package 'optuna': pip install recbole-darec[optuna]"
             ) from error
+        workers = options.workers
         return ConcurrencyLimiter(found, max_concurrent=workers) if workers else found
     from ray.tune.search.basic_variant import BasicVariantGenerator
 
-    return BasicVariantGenerator(max_concurrent=workers or 0, random_state=search.seed)
+    return BasicVariantGenerator(
+        max_concurrent=options.workers or 0, random_state=options.search_seed
+    )
 
 
-def _scheduler(search: Search) -> Any:
+def scheduler(search: Search) -> Any:
+    """Ray's scheduler, None for none; it counts validations."""
     from ray.tune import schedulers
 
-    grace = min(search.grace_period, search.n_validations)
-    if search.scheduler == "asha":
+    options = search.options
+    grace = min(options.grace_period, search.n_validations)
+    if options.scheduler == "asha":
         return schedulers.ASHAScheduler(
             time_attr=TIME,
             max_t=search.n_validations + 1,
             grace_period=grace,
-            reduction_factor=search.reduction_factor,
+            reduction_factor=options.reduction_factor,
         )
-    if search.scheduler == "median":
+    if options.scheduler == "median":
         return schedulers.MedianStoppingRule(time_attr=TIME, grace_period=grace)
     return None
 
@@ -202,7 +175,8 @@ def trial_table(results: Any, search: Search) -> pd.DataFrame:
                 **{k: search.dimensions[k].plain(v) for k, v in (result.config or {}).items()},
             }
         )
-    return pd.DataFrame(rows)
+    # Columns of objects keep an empty choice (None) and whole numbers beside it.
+    return pd.DataFrame(rows, dtype=object).astype({METRIC: float})
 
 
 def winner_of(trials: pd.DataFrame, search: Search) -> str:
@@ -226,21 +200,28 @@ def write_best(output: Path, trial: str) -> Path:
     parameters = yaml.safe_load(file.read_text("utf-8"))
     for key in ("checkpoint_dir", "resume"):
         parameters.pop(key)
-    best = output / "best.yaml"
+    best = output / BEST
     write_text(best, yaml.safe_dump(parameters, allow_unicode=True))
     return best
 
 
-def train_winner(output: Path, best: Path, resources: Resources) -> dict[str, Any]:
+def train_winner(output: Path, trial: str, options: SearchOptions) -> dict[str, Any]:
     """Train the winner again, as a plain run, and look at the test part: the only time.
+
+    Args:
+        output: folder of the search.
+        trial: the winner's id; its run goes below ``winner/`` by it, since a resumed search may
+            have another winner than it had before.
+        options: what to run on.
 
     Returns:
         The result of ``run_recbole_darec``.
     """
-    ray = resources.connect()
-    remote = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus)(run_or_resume)
-    parameters = yaml.safe_load(best.read_text("utf-8"))
-    result: dict[str, Any] = ray.get(remote.remote(output / "winner", parameters))
+    ray = connect(options)
+    size = {"num_cpus": options.cpus_per_trial, "num_gpus": options.gpus_per_trial}
+    remote = ray.remote(**size)(run_or_resume)
+    parameters = yaml.safe_load((output / BEST).read_text("utf-8"))
+    result: dict[str, Any] = ray.get(remote.remote(output / "winner" / trial, parameters))
     return result
 
 

@@ -12,7 +12,7 @@ from recbole_darec.experiment.search_space import (
     read_space,
 )
 from recbole_darec.keys import ConfigError
-from recbole_darec.registry import parts
+from recbole_darec.registry import FAMILIES, parts
 
 
 @pytest.mark.parametrize(
@@ -74,12 +74,13 @@ def test_declared_by_the_parts():
     space = declared_space("DaRec", "LightGCN")
     assert {"alignment_weight", "n_centers", "n_sampled", "n_layers"} <= space.keys()
     assert "n_centers" not in declared_space("Backbone", "LightGCN")
+    assert {"learning_rate", "infonce_tau"} <= declared_space("AlphaRec", None).keys()
     assert declared_space("BPR", None) == {}
     with pytest.raises(ConfigError, match="the search space is empty"):
         parse_space(declared_space("BPR", None))
 
 
-@pytest.mark.parametrize("family", ["backbone", "alignment"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_every_declared_space_is_well_formed_and_admissible(family):
     for part in parts(family).values():
         declared = part.load()

@@ -1,5 +1,6 @@
 """``tune``: mistakes at once; on Ray: early stopping, kills, resumption, the winner, two nodes."""
 
+import argparse
 import dataclasses
 import importlib.util
 import json
@@ -13,12 +14,17 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import ray
 import yaml
 from commanded import command
+from ray.air.result import Result
+from ray.tune.schedulers import MedianStoppingRule
 
-from recbole_darec.experiment import tune_command
+from recbole_darec.experiment import tune_command, tuning
 from recbole_darec.experiment.search import Search
-from recbole_darec.experiment.trial import Progress
+from recbole_darec.experiment.search_figures import coordinates
+from recbole_darec.experiment.search_options import SearchOptions
+from recbole_darec.experiment.trial import METRIC, Progress
 from recbole_darec.keys import ConfigError
 from recbole_darec.quick_start import run_recbole_darec
 
@@ -57,10 +63,15 @@ def tune(keys, output, *arguments, model="Backbone"):
             "BPR",
             "learning_rate choice [1]",
             ["--num_samples", "0"],
-            "--num_samples .* must be >= 1",
+            "--num_samples is 0; it must be >= 1",
         ),
-        ("BPR", "learning_rate choice [1]", ["--retries", "-1"], "--retries must be >= 0"),
-        ("BPR", "learning_rate choice [1]", ["--workers", "0"], "--workers must be >= 1"),
+        (
+            "BPR",
+            "learning_rate choice [1]",
+            ["--retries", "-1"],
+            "--retries is -1; it must be >= 0",
+        ),
+        ("BPR", "learning_rate choice [1]", ["--workers", "0"], "--workers is 0; it must be >= 1"),
         ("BPR", "learning_rate choice [1]", ["--resume"], "holds no search to resume"),
         ("BPR", "learning_rate uniform 0.1,1", ["--searcher", "grid"], "a grid needs choices"),
         (
@@ -85,13 +96,16 @@ def test_dry_run(keys, tmp_path, capsys):
     assert "alignment_weight: choice [0.001, 0.01, 0.1, 1]" in shown
 
 
-def search_of(keys, *arguments):
-    import argparse
-
+def parsed(*arguments):
     parser = argparse.ArgumentParser(allow_abbrev=False)
     tune_command.add_arguments(parser)
-    args, args.keys = parser.parse_known_args([*map(str, given(keys, "x", *arguments))])
-    return Search.of(args)
+    args, args.keys = parser.parse_known_args([*map(str, arguments)])
+    return args
+
+
+def search_of(keys, *arguments, model="Backbone"):
+    args = parsed(*given(keys, "x", *arguments, model=model))
+    return Search.of(args, SearchOptions.of(args))
 
 
 def test_a_search_is_kept_and_another_one_refused(keys, tmp_path):
@@ -102,17 +116,46 @@ def test_a_search_is_kept_and_another_one_refused(keys, tmp_path):
     with pytest.raises(ConfigError, match="holds a search already: --resume goes on with it"):
         search.save(tmp_path)
     other = search_of([*keys, "--reg_weight=0.1"], "--num_samples", "3")
-    with pytest.raises(ConfigError, match="another search: parameters, num_samples differ"):
+    with pytest.raises(ConfigError, match="another search: parameters, num_samples differ from"):
         other.require_same(search, tmp_path)
     (tmp_path / "search.json").write_text("{}")
     with pytest.raises(ConfigError, match=r"search\.json is damaged"):
         Search.load(tmp_path)
 
 
-def test_storage_that_cannot_be_written(keys, tmp_path):
+@pytest.mark.parametrize(
+    ("arguments", "differ"),
+    [
+        (["--num_samples", 40, "--scheduler", "median"], "scheduler, num_samples"),
+        (["--retries", 3], "retries"),
+        (["--gpus_per_trial", 0.5], "gpus_per_trial"),
+        (["--reg_weight=0.1"], "parameters"),
+    ],
+)
+def test_options_that_a_resumed_search_cannot_take_are_refused(keys, tmp_path, arguments, differ):
+    search_of(keys).save(tmp_path)
+    own = given(keys, tmp_path) if "--reg_weight=0.1" in arguments else []
+    with pytest.raises(ConfigError, match=f"another search: {differ} differ from what is given"):
+        resumed(tmp_path, *arguments, *own)
+
+
+def test_a_resumed_search_keeps_its_options_and_may_change_its_cluster(keys, tmp_path):
+    search = search_of(keys, "--gpus_per_trial", 0.5, "--workers", 2, "--ray_address", "a:1")
+    search.save(tmp_path)
+    assert resumed(tmp_path) == search
+    again = resumed(tmp_path, "--workers", 2, "--ray_address", "b:2")
+    assert again.options == dataclasses.replace(search.options, ray_address="b:2")
+
+
+def resumed(output, *arguments):
+    return tune_command._search(parsed("--output", output, "--resume", *arguments), output)
+
+
+def test_storage_that_cannot_be_written_is_said_before_ray_starts(keys, tmp_path, space):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="cannot be written .*set --output"):
-        search_of(keys).save(tmp_path / "file" / "x")
+    with pytest.raises(ConfigError, match="cannot be written: .*file is no folder .*set --output"):
+        tune(keys, tmp_path / "file" / "x", "--space", space("learning_rate choice [1]"))
+    assert not ray.is_initialized()
 
 
 def test_a_trial_gets_absolute_paths_and_whole_numbers(keys, space, monkeypatch, small_data):
@@ -303,27 +346,55 @@ def test_trials_run_on_both_nodes_of_a_cluster(keys, tmp_path, space):
 
 def test_optuna_searches_the_space(keys, space):
     """Where the extra is installed; else its absence is named."""
-    from recbole_darec.experiment import tuning
-
     search = search_of(keys, "--space", space("learning_rate loguniform -8,-2\n"))
-    optuna = dataclasses.replace(search, searcher="optuna")
+    options = dataclasses.replace(search.options, searcher="optuna", workers=2)
     if importlib.util.find_spec("optuna") is None:
         with pytest.raises(ConfigError, match=r"needs the package 'optuna': pip"):
-            tuning.searcher(optuna, 2)
+            tuning.searcher(options)
         return
-    searcher = tuning.searcher(optuna, 2)
-    assert searcher.set_search_properties("m", "max", optuna.ray_space())
+    searcher = tuning.searcher(options)
+    assert searcher.set_search_properties("m", "max", search.ray_space())
     suggested = [searcher.suggest(name)["learning_rate"] for name in ("a", "b")]
     assert all(math.exp(-8) <= value <= math.exp(-2) for value in suggested)
     assert searcher.suggest("c") is None
 
 
 def test_schedulers_count_validations(keys):
-    from recbole_darec.experiment import tuning
-
     search = search_of([k for k in keys if "epochs" not in k], "--epochs=12", "--eval_step=2")
     assert search.n_validations == 6
     assert [search.validation(epoch) for epoch in (1, 3, 11)] == [1, 2, 6]
-    asha = tuning._scheduler(search)
+    asha = tuning.scheduler(search)
     assert (asha._max_t, asha._time_attr) == (7, "validation")
-    assert tuning._scheduler(dataclasses.replace(search, scheduler="none")) is None
+    median = scheduler_of(search, "median")
+    assert isinstance(median, MedianStoppingRule)
+    assert (median._grace_period, median._time_attr) == (5, "validation")
+    assert scheduler_of(search, "none") is None
+
+
+def scheduler_of(search, name):
+    options = dataclasses.replace(search.options, scheduler=name)
+    return tuning.scheduler(dataclasses.replace(search, options=options))
+
+
+def test_the_table_of_trials_keeps_empty_choices(keys, space, tmp_path):
+    """Rows as Ray gives them: one that found 64, one that found nothing, one that failed."""
+    search = search_of(
+        keys, "--space", space("projection_hidden choice [None, 64]\n"), model="DaRec"
+    )
+    ended = {METRIC: 0.3, "finished": True}
+    results = [
+        Result({**ended, "trial_id": "a", "config": {}}, None, None, "a"),
+        Result({"trial_id": "b"}, None, RuntimeError("first line\nlast line"), "b"),
+        Result({**ended, METRIC: 0.4, "trial_id": "c"}, None, None, "c"),
+    ]
+    for result, value in zip(results, (64, 64, None), strict=True):
+        result.metrics["config"] = {"projection_hidden": value}
+    trials = tuning.trial_table(results, search)
+    assert list(trials["projection_hidden"]) == [64, 64, None]
+    assert list(trials["status"]) == ["finished", "failed", "finished"]
+    assert trials["error"][1] == "last line"
+    assert tuning.winner_of(trials, search) == "c"
+    tune_command.draw(tmp_path, trials, search)
+    assert (tmp_path / "parallel_coordinates.png").read_bytes().startswith(b"\x89PNG")
+    found = coordinates(trials, search.dimensions)["projection_hidden"]
+    assert list(found) == [1, 1, 0]
