@@ -23,9 +23,13 @@ from recbole_darec.quick_start import build_model, embedding_fingerprints
 from recbole_darec.run_folder import RunFolder
 
 # What makes RecBole read or write pickles, its models read checkpoints of others by path, and
-# encoders send texts; a stranger's configuration may ask for it. The weights come from model.pth.
+# encoders send texts or join a cluster; a stranger's configuration may ask for it. The weights
+# come from model.pth.
 _SAFE = {
     "allow_pickle": False,
+    "text_engine": "local",
+    "ray_address": None,
+    "ray_workers": None,
     "dataset_save_path": None,
     "dataloaders_save_path": None,
     "save_dataset": False,

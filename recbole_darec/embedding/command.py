@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recbole_darec.embedding.engines import add_engine_arguments, check_engine, encoding_engine
+from recbole_darec.embedding.engines import add_engine_arguments, engine_keys
 from recbole_darec.embedding.profile_command import add_profile_arguments, write
 from recbole_darec.keys import ConfigError
 
@@ -65,7 +65,7 @@ def main(args: argparse.Namespace) -> int:
     # argparse takes "--key=two words" for a word of its own.
     words = [word for word in args.what if not word.startswith("--")]
     keys = [word for word in args.what if word.startswith("--")] + args.keys
-    check_engine(args)
+    keys += engine_keys(args)
     config = configured(args.dataset, args.config_files, keys)
     if words and words != ["profile"]:
         return _store_command(words, Path(config["embedding_dir"]))
@@ -112,8 +112,7 @@ def _embed(args: argparse.Namespace, config: Config, side: str) -> None:
         if args.preview or args.dry_run:
             _show(config, source, args.preview)
         else:
-            engine = encoding_engine(args, config.final_config_dict)
-            found, store = encode_source(config, source, engine=engine)
+            found, store = encode_source(config, source)
             print(
                 f"{side}s: {len(found.keys)} texts, {found.n_different} different: {store.folder}"
             )
@@ -134,7 +133,7 @@ def side_texts(config: Config, side: str, key: str) -> TextSource:
 
 
 def _show(config: Config, source: TextSource, count: int) -> None:
-    from recbole_darec.embedding.encode import chunks, create_encoder, open_store, survey
+    from recbole_darec.embedding.encode import Chunks, create_encoder, open_store, survey
     from recbole_darec.embedding.preview import preview_lines, token_lines
 
     encoder = create_encoder(config)
@@ -143,7 +142,7 @@ def _show(config: Config, source: TextSource, count: int) -> None:
     found = survey(source, open_store(config, encoder))
     for line in token_lines(encoder, ([text for _, text in batch] for batch in source)):
         print(f"in all: {line}")
-    for line in token_lines(encoder, chunks(source, found.new, encoder.chunk)):
+    for line in token_lines(encoder, Chunks(source, found.new, encoder.chunk)):
         print(f"to encode: {line}")
     n_chunks = -(-int(found.new.sum()) // encoder.chunk)
     print(f"to encode: {n_chunks} chunks of {encoder.chunk} texts (a request each at an endpoint)")

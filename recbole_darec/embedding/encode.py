@@ -13,6 +13,7 @@ import numpy as np
 from recbole_darec.embedding.api_encoder import PREFIX, ApiEncoder
 from recbole_darec.embedding.base import Encoder
 from recbole_darec.embedding.concurrent_map import concurrent_map
+from recbole_darec.embedding.engines import encoding_engine
 from recbole_darec.embedding.huggingface import TextEncoder
 from recbole_darec.embedding.progress import Progress
 from recbole_darec.embedding.store import EmbeddingStore, text_keys
@@ -124,9 +125,9 @@ def encode_source(
     config: Mapping[str, Any],
     source: TextSource,
     wanted: Mapping[str, int] | None = None,
-    engine: Engine = in_this_process,
+    engine: Engine | None = None,
 ) -> tuple[TextKeys, EmbeddingStore]:
-    """``encode_missing`` with the encoder and the store of the configuration.
+    """``encode_missing`` with what the configuration names.
 
     Raises:
         ConfigError: if the encoder cannot be found, a text cannot be encoded or the store cannot
@@ -134,6 +135,7 @@ def encode_source(
     """
     encoder = create_encoder(config)
     store = open_store(config, encoder)
+    engine = engine or encoding_engine(config)
     return encode_missing(encoder, store, source, wanted, engine), store
 
 
@@ -169,7 +171,7 @@ def encode_missing(
     if n_new:
         with Progress(n_new, "Encoded texts") as progress:
             width = found.width
-            for chunk, vectors in engine(encoder, chunks(source, found.new, encoder.chunk)):
+            for chunk, vectors in engine(encoder, Chunks(source, found.new, encoder.chunk)):
                 width = _checked_width(vectors, width, store)
                 store.append(chunk, vectors)
                 progress.advance(len(chunk))
@@ -187,19 +189,32 @@ def _checked_width(vectors: np.ndarray, width: int | None, store: EmbeddingStore
     return found
 
 
-def chunks(source: TextSource, chosen: np.ndarray, size: int) -> Iterator[Chunk]:
-    """The chosen texts of a source, ``size`` at a time; ``chosen`` is bool ``(n_texts,)``."""
-    pending: Chunk = []
-    position = 0
-    for batch in source:
-        here = chosen[position : position + len(batch)]
-        position += len(batch)
-        pending += [text for (_, text), take in zip(batch, here, strict=False) if take]
-        while len(pending) >= size:
-            yield pending[:size]
-            pending = pending[size:]
-    if pending:
-        yield pending
+@dataclass(frozen=True)
+class Chunks:
+    """The chosen texts of a source, some at a time; read anew at each iteration.
+
+    Attributes:
+        source: the texts.
+        chosen: which of them, bool ``(n_texts,)``.
+        size: how many at a time.
+    """
+
+    source: TextSource
+    chosen: np.ndarray
+    size: int
+
+    def __iter__(self) -> Iterator[Chunk]:
+        pending: Chunk = []
+        position = 0
+        for batch in self.source:
+            here = self.chosen[position : position + len(batch)]
+            position += len(batch)
+            pending += [text for (_, text), take in zip(batch, here, strict=False) if take]
+            while len(pending) >= self.size:
+                yield pending[: self.size]
+                pending = pending[self.size :]
+        if pending:
+            yield pending
 
 
 def stored_vectors(store: EmbeddingStore, keys: np.ndarray) -> np.ndarray:

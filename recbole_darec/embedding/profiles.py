@@ -41,13 +41,10 @@ def in_this_process(
 ) -> Iterator[tuple[Requests, list[Answer]]]:
     """Batches with their answers, as they are ready."""
     return concurrent_map(
-        lambda batch: generator.generate(prompts_of(batch)), batches, generator.concurrency
+        lambda batch: generator.generate([request.prompt for request in batch]),
+        batches,
+        generator.concurrency,
     )
-
-
-def prompts_of(batch: Requests) -> list[Prompt]:
-    """The prompts of some requests."""
-    return [request.prompt for request in batch]
 
 
 def item_metadata(config: Mapping[str, Any]) -> TextSource:
@@ -126,9 +123,23 @@ class ProfilePlan:
                 seen.add(identity)
                 yield identity, data
 
-    def open_requests(self, made: Mapping[str, str]) -> Iterator[Request]:
-        """Those that have no profile yet."""
-        return (each for each in self.requests() if each.identity not in made)
+
+@dataclass(frozen=True)
+class OpenBatches:
+    """The requests of a plan that have no profile yet, ``generator.batch`` at a time.
+
+    Attributes:
+        plan: what to write.
+        made: the profiles that are there, by id.
+    """
+
+    plan: ProfilePlan
+    made: Mapping[str, str]
+
+    def __iter__(self) -> Iterator[Requests]:
+        requests = (each for each in self.plan.requests() if each.identity not in self.made)
+        while batch := list(islice(requests, self.plan.generator.batch)):
+            yield batch
 
 
 @dataclass
@@ -186,7 +197,7 @@ def write_profiles(
     if not n_open:
         return failed
     written = 0
-    batches = _batches(plan.open_requests(file.made), plan.generator.batch)
+    batches = OpenBatches(plan, file.made)
     with Progress(n_open, "Profiles") as progress:
         for batch, answers in engine(plan.generator, batches):
             for request, answer in zip(batch, answers, strict=True):
@@ -204,8 +215,3 @@ def write_profiles(
                 )
     getLogger().info(f"{written} profiles written, {len(failed)} failed")
     return failed
-
-
-def _batches(requests: Iterator[Request], size: int) -> Iterator[Requests]:
-    while batch := list(islice(requests, size)):
-        yield batch

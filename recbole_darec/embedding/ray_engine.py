@@ -1,151 +1,198 @@
-"""Encoders and generators on a Ray cluster."""
+"""Encoders and generators on a Ray cluster, through Ray Data.
+
+Items are read in a task on this node, one a block, as fast as the workers take them: no more
+than a part of Ray's object store is read ahead.
+"""
 
 from __future__ import annotations
 
+import logging
+import pickle
+import warnings
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
-from logging import getLogger
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
+
+import numpy as np
 
 from recbole_darec.keys import ConfigError
 
 Item = TypeVar("Item")
 _RESTARTS = 5
+_COLUMN = "pickled"
+Block = dict[str, np.ndarray]
 
 
-class RayEngine:
-    """Calls a method of some object in several workers of a cluster.
+@dataclass(frozen=True)
+class Work:
+    """What a worker makes once, and does to each item; picklable.
 
-    Each worker makes the object itself, once. A worker that dies is replaced and its call repeated
-    with the same argument, so that nothing is lost and, for an encoder, the bytes stay the same.
-    Workers compute with as many threads as this process would: another number may change the last
-    bits of a vector.
+    Attributes:
+        make: makes the object that does the work, an encoder or a generator.
+        call: the work: of the object and an item.
+        concurrency: how many calls may run at the same time in a worker.
+        identity: name of the object's attribute that says what it computes.
+        expected: its value on this machine; a worker's own must be equal.
+        threads: of PyTorch. A worker has as many as this process: another number may change the
+            last bits of a vector.
+    """
 
-    Args:
-        make: makes the object in a worker; must be picklable.
-        like: such an object of this process; a worker whose own has other ``identity`` is an error.
-        identity: name of the attribute that says what an object computes.
+    make: Callable[[], Any]
+    call: Callable[[Any, Any], Any]
+    concurrency: int
+    identity: str
+    expected: Any
+    threads: int
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Where workers run.
+
+    Attributes:
         address: of a running cluster; None: one on this machine, for as long as this process lives.
         workers: how many; None: as many as the cluster has room for.
         on_gpu: whether each worker needs a GPU.
-
-    Raises:
-        ConfigError: if no cluster answers, or it has too little room.
     """
 
-    def __init__(
-        self,
-        make: Callable[[], Any],
-        like: Any,
-        identity: str,
-        address: str | None = None,
-        workers: int | None = None,
-        on_gpu: bool = False,
-    ) -> None:
-        import torch
+    address: str | None
+    workers: int | None
+    on_gpu: bool
 
-        from recbole_darec.experiment import ray_cluster
 
-        self._ray = ray_cluster.connect(address)
-        threads = torch.get_num_threads()
-        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        cpus = min(threads, max(int(node.get("CPU", 0)) for node in nodes))
-        room = _room(nodes, cpus, on_gpu)
-        if room < (workers or 1):
-            raise ConfigError(
-                f"--workers is {workers or 1}, but the Ray cluster has room for {room}, each with "
-                f"{cpus} CPUs{' and a GPU' if on_gpu else ''}; lower --workers, or OMP_NUM_THREADS"
-            )
-        worker = self._ray.remote(
+def ray_map(work: Work, items: Iterable[Item], pool: Pool) -> Iterator[tuple[Item, Any]]:
+    """Items with their results, as they are ready.
+
+    A worker that dies is replaced and its items are done again, so that none is lost.
+
+    Args:
+        work: what is done to each.
+        items: picklable, and the same each time they are read.
+        pool: where.
+
+    Raises:
+        ConfigError: what a call raised; if no cluster answers or it has too little room; if
+            workers die again and again.
+    """
+    from recbole_darec.experiment import ray_cluster
+
+    ray_cluster.connect(pool.address)
+    import ray
+    import ray.data
+
+    count, cpus = _room(ray, work.threads, pool)
+    logging.getLogger().info(f"Ray: {count} workers of {work.threads} threads")
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        done = ray.data.from_items([0]).map_batches(
+            _read,
+            fn_args=(items,),
+            num_cpus=0,
+            resources={f"node:{ray.util.get_node_ip_address()}": 0.001},
+        )
+        done = done.map_batches(
+            EmbeddingWorker,
+            fn_constructor_args=(work,),
+            batch_size=work.concurrency,
+            compute=ray.data.ActorPoolStrategy(size=count),
             num_cpus=cpus,
-            num_gpus=1 if on_gpu else 0,
+            num_gpus=1 if pool.on_gpu else 0,
             max_restarts=_RESTARTS,
             max_task_retries=_RESTARTS,
-        )(EmbeddingWorker)
-        count = workers or room
-        getLogger().info(f"Ray: {count} workers of {threads} threads")
-        expected = identity, getattr(like, identity)
-        self._workers = [worker.remote(make, threads, *expected) for _ in range(count)]
-
-    def map(
-        self,
-        method: str,
-        items: Iterable[Item],
-        argument: Callable[[Item], Any] = lambda item: item,
-    ) -> Iterator[tuple[Item, Any]]:
-        """Items with their results, as they are ready; at most one call a worker at a time.
-
-        Args:
-            method: of the object in the workers.
-            items: drawn only when their turn comes.
-            argument: what the method is called with for an item.
-
-        Raises:
-            ConfigError: what a call raised, or if workers die again and again.
-        """
-        ray, waiting = self._ray, iter(items)
-        idle = list(self._workers)
-        running: dict[Any, tuple[Item, Any]] = {}
-        failed: Exception | None = None
-        while True:
-            if failed is None:
-                for item in islice(waiting, len(idle)):
-                    worker = idle.pop()
-                    running[worker.call.remote(method, argument(item))] = item, worker
-            if not running:
-                break
-            (done,), _ = ray.wait(list(running))
-            item, worker = running.pop(done)
-            idle.append(worker)
-            try:
-                result = ray.get(done)
-            except ray.exceptions.RayError as error:
-                failed = failed or _reason(error)
-                continue
+        )
+    # Blocks are cut after every row: else Ray Data collects many megabytes for one worker.
+    done.context.target_max_block_size = 1
+    done.context.enable_progress_bars = False
+    try:
+        for block in done.iter_batches(batch_size=1, prefetch_batches=0, batch_format="numpy"):
+            item, result = _unpacked(block)[0]
+            if isinstance(result, ConfigError):
+                raise result
             yield item, result
-        if failed is not None:
-            raise failed
-
-    def close(self) -> None:
-        """Let the workers go."""
-        for worker in self._workers:
-            self._ray.kill(worker)
+    except ray.exceptions.RayError as error:
+        raise _failure(error) from error
 
 
 class EmbeddingWorker:
     """What runs in a worker."""
 
-    def __init__(self, make: Callable[[], Any], threads: int, identity: str, expected: Any) -> None:
-        import torch
+    def __init__(self, work: Work) -> None:
+        self._work, self._made = work, None
 
-        torch.set_num_threads(threads)
-        self._made = make()
-        if getattr(self._made, identity) != expected:
-            raise ConfigError(
-                f"a Ray worker has another model under the name '{self._made.name}': "
-                f"{getattr(self._made, identity)} instead of {expected}; install the same files on "
-                "all nodes"
-            )
+    def __call__(self, block: Block) -> Iterator[Block]:
+        """Items with their results, in their order; where one fails, the reason in its place.
 
-    def call(self, method: str, argument: Any) -> Any:
-        """Result of a method of the object."""
-        return getattr(self._made, method)(argument)
+        What Ray repeats after a worker's death must come in the same order again.
+        """
+        items = _unpacked(block)
+        try:
+            call = partial(self._work.call, self._object())
+            with ThreadPoolExecutor(self._work.concurrency) as threads:
+                for item, result in zip(items, threads.map(call, items), strict=True):
+                    yield _packed((item, result))
+        except Exception as error:
+            # As a result: Ray Data would bury the reason under its own advice.
+            yield _packed((None, error if isinstance(error, ConfigError) else _failure(error)))
+
+    def _object(self) -> Any:
+        if self._made is None:
+            import torch
+
+            torch.set_num_threads(self._work.threads)
+            made = self._work.make()
+            found = getattr(made, self._work.identity)
+            if found != self._work.expected:
+                raise ConfigError(
+                    f"a Ray worker has another model under the name '{made.name}': {found} "
+                    f"instead of {self._work.expected}; install the same files on all nodes"
+                )
+            self._made = made
+        return self._made
 
 
-def _room(nodes: list[dict[str, float]], cpus: int, on_gpu: bool) -> int:
-    """How many workers fit."""
-    return sum(
-        int(min(node.get("CPU", 0) // cpus, node.get("GPU", 0) if on_gpu else float("inf")))
+def _read(_: Block, items: Iterable[Any]) -> Iterator[Block]:
+    for item in items:
+        yield _packed(item)
+
+
+def _packed(value: Any) -> Block:
+    column = np.empty(1, dtype=object)
+    column[0] = pickle.dumps(value)
+    return {_COLUMN: column}
+
+
+def _unpacked(block: Block) -> list[Any]:
+    # Ray itself carries pickles between the processes of a cluster.
+    return [pickle.loads(value) for value in block[_COLUMN]]  # noqa: S301
+
+
+def _room(ray: Any, threads: int, pool: Pool) -> tuple[int, int]:
+    """How many workers there will be, and with how many CPUs each.
+
+    Raises:
+        ConfigError: if the cluster has too little room.
+    """
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    cpus = min(threads, max(int(node.get("CPU", 0)) for node in nodes))
+    room = sum(
+        int(min(node.get("CPU", 0) // cpus, node.get("GPU", 0) if pool.on_gpu else float("inf")))
         for node in nodes
     )
+    if room < (pool.workers or 1):
+        raise ConfigError(
+            f"key 'ray_workers' is {pool.workers or 1}, but the Ray cluster has room for {room}, "
+            f"each with {cpus} CPUs{' and a GPU' if pool.on_gpu else ''}; lower it, or "
+            "OMP_NUM_THREADS"
+        )
+    return pool.workers or room, cpus
 
 
-def _reason(error: Exception) -> Exception:
-    cause = getattr(error, "cause", None)
-    if isinstance(cause, ConfigError):
-        return cause
-    text = str(error).strip().splitlines()
+def _failure(error: Exception) -> ConfigError:
+    text = str(error).strip().partition("\n")[0]
     return ConfigError(
-        f"a Ray worker failed ({type(error).__name__}): {text[-1] if text else 'no reason given'}. "
-        "What is done already is kept; run again, with fewer --workers if memory is short"
+        f"a Ray worker failed ({type(error).__name__}: {text}). What is done already is kept; run "
+        "again, with fewer 'ray_workers' if memory is short"
     )

@@ -12,6 +12,7 @@ import numpy as np
 
 from recbole_darec.embedding.dataset_ids import interaction_ids
 from recbole_darec.embedding.encode import encode_source, stored_vectors
+from recbole_darec.embedding.engines import check_engine
 from recbole_darec.embedding.history import TrainingInteractions, check_history, history_source
 from recbole_darec.embedding.precomputed import check_embedding_file, load_embeddings
 from recbole_darec.embedding.table import first_rows
@@ -179,11 +180,15 @@ def check_ids(config: Mapping[str, Any], side: str, key: str, source: TextSource
 
 
 def check_source(config: Mapping[str, Any], side: str, key: str) -> None:
-    """Whether a source exists and has the columns or fields it needs; reads headers only.
+    """Whether a source exists and has what it needs, and its texts can be encoded as configured.
+
+    Reads headers only.
 
     Raises:
         ConfigError: if not.
     """
+    if not key.endswith("embedding_file"):
+        check_engine(config)
     if key == "user_history_template":
         check_history(config)
         if Path(config["data_path"]).is_dir():

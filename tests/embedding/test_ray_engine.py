@@ -4,22 +4,26 @@ import argparse
 import json
 import os
 import signal
+import threading
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 import torch
-from openai_server import OpenAIServer
+from openai_server import OpenAIServer, vector_of
 from tiny_models import WORDS
 
 from recbole_darec.embedding import command, huggingface
-from recbole_darec.embedding.encode import create_encoder, encode_source
+from recbole_darec.embedding.encode import create_encoder, embed_texts, encode_source
 from recbole_darec.embedding.engines import encoding_engine, profile_engine
 from recbole_darec.embedding.profile_file import ProfileFile
 from recbole_darec.embedding.profiles import ProfilePlan, write_profiles
 from recbole_darec.embedding.prompt import PromptTemplate
+from recbole_darec.embedding.ray_engine import Pool, Work, ray_map
 from recbole_darec.embedding.text_source import TextSource
 from recbole_darec.keys import ConfigError
 
@@ -48,13 +52,14 @@ def ray() -> Iterator[Any]:
 def options(*given: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(allow_abbrev=False)
     command.add_arguments(parser)
-    return parser.parse_args(["--engine=ray", "--workers=2", *given])
+    return parser.parse_args(list(given))
 
 
 @pytest.fixture
 def tiny(settings: dict[str, Any], bert: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(huggingface, "_CHUNK", 8)
-    return settings | {"text_encoder": str(bert), "seed": 1}
+    on_ray = {"text_engine": "ray", "ray_workers": 2}
+    return settings | {"text_encoder": str(bert), "seed": 1} | on_ray
 
 
 def files(root: str) -> dict[str, bytes]:
@@ -71,14 +76,15 @@ def test_same_bytes_and_no_lost_rows(
     ray: Any, tiny: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Both workers are killed (9) in the middle; the files are those of one process."""
-    alone = tiny | {"embedding_dir": str(tmp_path / "alone")}
+    local = {"text_engine": "local", "ray_workers": None}
+    alone = tiny | local | {"embedding_dir": str(tmp_path / "alone")}
     encode_source(alone, SOURCE)
     expected = files(alone["embedding_dir"])
     assert sum(name.endswith(".keys.npy") for name in expected) > 10
     killed = []
 
     def interrupted(encoder: Any, chunks: Iterable[list[str]]) -> Iterator[Any]:
-        for count, done in enumerate(encoding_engine(options(), tiny)(encoder, chunks)):
+        for count, done in enumerate(encoding_engine(tiny)(encoder, chunks)):
             yield done
             if count == 2:
                 killed.extend(worker_pids())
@@ -89,7 +95,7 @@ def test_same_bytes_and_no_lost_rows(
     assert len(killed) == 2
     assert files(tiny["embedding_dir"]) == expected
     # With everything stored, no worker is started.
-    encode_source(tiny, SOURCE, engine=encoding_engine(options("--workers=9999"), tiny))
+    encode_source(tiny | {"ray_workers": 9999}, SOURCE)
 
 
 @pytest.mark.slow
@@ -103,9 +109,9 @@ def test_profiles(ray: Any, tiny: dict[str, Any], llama: Path, tmp_path: Path) -
     plan = ProfilePlan(SOURCE, PromptTemplate("item", tmp_path / "p.txt"), generator, limit=30)
     rows = []
     for engine in ("local", "ray"):
-        given.engine = engine
+        settings = tiny | {"text_engine": engine, "ray_workers": 2 if engine == "ray" else None}
         with ProfileFile(tmp_path / f"{engine}.jsonl", "item_id") as file:
-            assert write_profiles(plan, file, 30, profile_engine(given, tiny)) == {}
+            assert write_profiles(plan, file, 30, profile_engine(given, settings)) == {}
         lines = (tmp_path / f"{engine}.jsonl").read_text().splitlines()
         rows.append(sorted(lines, key=lambda line: int(json.loads(line)["item_id"])))
     assert rows[0] == rows[1]
@@ -122,32 +128,75 @@ def test_a_failure_in_a_worker_keeps_its_message(
         "api_key_env": "NO_SUCH_KEY",
     }
     encoder = create_encoder(tiny)
-    calls = encoding_engine(options(), tiny)(encoder, [["a"]])
+    calls = encoding_engine(tiny)(encoder, [["a"]])
     with pytest.raises(ConfigError, match="environment variable NO_SUCH_KEY is not set"):
         list(calls)
 
 
 @pytest.mark.slow
+def test_an_endpoint_is_asked_by_as_many_at_once_as_here(
+    ray: Any, tiny: dict[str, Any], server: OpenAIServer
+) -> None:
+    tiny |= {
+        "text_encoder": "openai:m",
+        "api_base": server.base,
+        "api_batch_texts": 1,
+        "api_concurrency": 3,
+        "api_key_env": None,
+        "ray_workers": 1,
+    }
+    server.free = 0
+    opener = threading.Thread(target=lambda: (server.wait_for(3), server.hold.set()))
+    opener.start()
+    texts = [f"t{i}" for i in range(8)]
+    made = embed_texts(tiny, texts)
+    opener.join()
+    assert np.array_equal(made, np.array([vector_of(text) for text in texts], dtype=np.float32))
+    assert server.most_at_once == 3
+    assert sorted(text for (text,) in server.asked) == texts
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda *_: os.kill(os.getpid(), signal.SIGKILL), r"failed \(Actor.*Error: .*unexpected"),
+        (lambda _, item: {}[item], r"failed \(KeyError: 'w1'\). What is done already is kept"),
+    ],
+)
+def test_workers_that_always_die_or_fail(
+    ray: Any, tiny: dict[str, Any], call: Any, message: str
+) -> None:
+    like = create_encoder(tiny)
+    make = partial(create_encoder, tiny)
+    work = Work(make, call, 1, "specification", like.specification, 1)
+    with pytest.raises(ConfigError, match=message):
+        list(ray_map(work, ["w1"], Pool(None, 1, on_gpu=False)))
+
+
+@pytest.mark.slow
 def test_another_model_on_a_worker(ray: Any, tiny: dict[str, Any]) -> None:
     encoder = create_encoder(tiny | {"text_pooling": "cls"})
-    calls = encoding_engine(options(), tiny)(encoder, [["w1"]])
+    calls = encoding_engine(tiny)(encoder, [["w1"]])
     with pytest.raises(ConfigError, match="a Ray worker has another model under the name"):
         list(calls)
 
 
 @pytest.mark.slow
 def test_too_many_workers(ray: Any, tiny: dict[str, Any]) -> None:
-    calls = encoding_engine(options("--workers=99"), tiny)(create_encoder(tiny), [["w1"]])
-    with pytest.raises(ConfigError, match="--workers is 99, but the Ray cluster has room for"):
+    calls = encoding_engine(tiny | {"ray_workers": 99})(create_encoder(tiny), [["w1"]])
+    with pytest.raises(
+        ConfigError, match="key 'ray_workers' is 99, but the Ray cluster has room for"
+    ):
         list(calls)
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (["--ray_address=auto", "--engine=local"], "--ray_address needs --engine=ray"),
-        (["--engine=local"], "--workers needs --engine=ray"),
-        (["--workers=0"], "--workers is 0; expected at least 1"),
+        (["--ray_address=auto"], "key 'ray_address' is set, but 'text_engine' is 'local'"),
+        (["--workers=2", "--engine=local"], "key 'ray_workers' is set, but 'text_engine' is"),
+        (["--engine=ray", "--workers=0"], r"'ray_workers' is 0; expected an int in \[1, inf\)"),
     ],
 )
 def test_options_that_do_not_fit(given: list[str], message: str) -> None:

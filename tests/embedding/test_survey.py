@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recbole_darec.embedding import encode
-from recbole_darec.embedding.encode import chunks, survey
+from recbole_darec.embedding.encode import Chunks, survey
 from recbole_darec.embedding.store import EmbeddingStore, text_keys
 from recbole_darec.embedding.text_source import TextSource
 
@@ -52,6 +52,6 @@ def test_survey_and_chunks(
     assert found.n_different == len(seen)
     assert found.width == (2 if stored else None)
     assert found.examples == [identity for identity, _ in pairs[:3]]
-    got = list(chunks(source, found.new, size))
+    got = list(Chunks(source, found.new, size))
     assert [text for chunk in got for text in chunk] == texts
     assert all(len(chunk) == size for chunk in got[:-1])
