@@ -144,13 +144,14 @@ def _known(args: argparse.Namespace, config: Config) -> TextSource:
         print(check_ids(config, "item", key, source), file=sys.stderr)
         return source
     from recbole_darec.embedding.text import file_source
+    from recbole_darec.embedding.text_table import TextTable
     from recbole_darec.embedding.training_part import training_part
 
     path = args.item_profiles or _default_output(config, "item")
-    profiles = {}
+    profiles: Mapping[str, str] = {}
     if args.item_profiles or path.is_file():
         keys = {"item_text_file": str(path), "item_text_column": "profile"}
-        profiles = file_source({**config.final_config_dict, **keys}, "item").as_dict()
+        profiles = TextTable(file_source({**config.final_config_dict, **keys}, "item"))
     print(f"prompts of users show {len(profiles)} profiles of items: {path}", file=sys.stderr)
     return user_data(config, training_part(config), profiles)
 

@@ -18,6 +18,7 @@ from recbole_darec.embedding.prompt import Prompt, PromptTemplate
 from recbole_darec.embedding.source import history_item_source
 from recbole_darec.embedding.text import file_source, template_source
 from recbole_darec.embedding.text_source import Batch, TextSource
+from recbole_darec.embedding.text_table import TextTable
 from recbole_darec.keys import ConfigError
 
 _HOPELESS = 10
@@ -77,11 +78,11 @@ def user_data(
     Raises:
         ConfigError: if nothing is known of the items.
     """
-    known = (
+    known = TextTable(
         history_item_source(config)
         if config["user_history_item"] is not None
         else item_metadata(config)
-    ).as_dict()
+    )
 
     def line(item: str) -> str:
         return f"- {known[item]}" + (f"\n  {profiles[item]}" if item in profiles else "")

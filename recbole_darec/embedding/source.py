@@ -25,6 +25,7 @@ from recbole_darec.embedding.text import (
     text_columns,
 )
 from recbole_darec.embedding.text_source import TextSource
+from recbole_darec.embedding.text_table import TextTable
 from recbole_darec.keys import ConfigError
 
 _EXAMPLES = 3
@@ -108,7 +109,7 @@ def text_source(
     """
     if key == "user_history_template":
         assert interactions is not None, "the history of users needs the training part"
-        return history_source(config, interactions, history_item_source(config).as_dict())
+        return history_source(config, interactions, TextTable(history_item_source(config)))
     return template_source(config, side) if key.endswith("template") else file_source(config, side)
 
 

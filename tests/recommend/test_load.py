@@ -210,6 +210,15 @@ def test_an_endpoint_that_the_caller_names_is_asked_and_the_store_serves_afterwa
     assert len(server.asked) == asked
 
 
+def test_a_folder_cannot_name_a_cluster(copied):
+    folder = copied("BPR")
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config |= {"text_engine": "ray", "ray_address": "127.0.0.1:1", "ray_workers": 1}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    seal(folder)
+    assert load(folder).config["text_engine"] == "local"
+
+
 def test_yaml_tags_are_not_executed(copied, tmp_path):
     folder, mark = copied("BPR"), tmp_path / "exploded"
     with (folder / "config.yaml").open("a") as file:
