@@ -43,7 +43,7 @@ def connect(address: str | None = None, cpus: int | None = None) -> Any:
 
 def _start_here(ray: Any, cpus: int | None) -> None:
     try:
-        ray.init(num_cpus=cpus, include_dashboard=False, log_to_driver=False)
+        ray.init("local", num_cpus=cpus, include_dashboard=False, log_to_driver=False)
     except Exception as error:
         raise ConfigError(
             f"Ray could not be started on this machine: {error} Free memory or processors, or "

@@ -88,6 +88,8 @@ def _new_tuner(search: Search, output: Path, trainable: Any) -> Any:
         num_samples=1 if options.searcher == "grid" else options.num_samples,
         search_alg=searcher(options),
         scheduler=scheduler(search),
+        # A process takes seconds to import PyTorch, Ray and RecBole.
+        reuse_actors=True,
     )
     space = search.ray_space()
     return tune.Tuner(trainable, param_space=space, tune_config=tune_config, run_config=run_config)
