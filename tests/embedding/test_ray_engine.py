@@ -71,7 +71,6 @@ def worker_pids() -> list[int]:
     return [p.pid for p in family if "EmbeddingWorker" in " ".join(p.cmdline())]
 
 
-@pytest.mark.slow
 def test_same_bytes_and_no_lost_rows(
     ray: Any, tiny: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
