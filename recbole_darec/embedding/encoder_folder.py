@@ -125,12 +125,13 @@ def fingerprint(folder: Path) -> str:
     for path in sorted(weights + settings):
         digest.update(str(path.relative_to(folder).as_posix()).encode() + b"\0")
         state = path.stat()
-        digest.update(_content_digest(path, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
+        digest.update(content_digest(path, state.st_size, state.st_mtime_ns, state.st_ctime_ns))
     return digest.hexdigest()
 
 
 @lru_cache(maxsize=1024)
-def _content_digest(path: Path, *_: int) -> bytes:
+def content_digest(path: Path, *_: int) -> bytes:
+    """SHA-256 of a file; the numbers tell its states apart, so that each is read once."""
     content = hashlib.sha256()
     with path.open("rb") as file:
         while block := file.read(1 << 20):

@@ -121,8 +121,8 @@ def test_fingerprint_reads_a_file_once(tmp_path: Path) -> None:
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(b"a" * 100)
     before = fingerprint(tmp_path)
-    reads = encoder_folder._content_digest.cache_info().misses
+    reads = encoder_folder.content_digest.cache_info().misses
     assert fingerprint(tmp_path) == before
-    assert encoder_folder._content_digest.cache_info().misses == reads
+    assert encoder_folder.content_digest.cache_info().misses == reads
     flip_last_byte(weights)
     assert fingerprint(tmp_path) != before
