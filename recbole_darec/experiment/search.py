@@ -84,6 +84,23 @@ class Search:
         grid = self.options.searcher == "grid"
         return {key: dimension.domain(grid) for key, dimension in self.dimensions.items()}
 
+    def mutations(self) -> dict[str, Any]:
+        """What population-based training may change, as Ray takes it: choices by their order."""
+        return {
+            key: list(dimension.values) if dimension.kind == "choice" else dimension.domain(False)
+            for key, dimension in self.dimensions.items()
+        }
+
+    def admissible(self, sampled: Mapping[str, Any]) -> dict[str, Any]:
+        """Changed values, back within their bounds."""
+        dimensions = self.dimensions
+        return {key: dimensions[key].nearest(value) for key, value in sampled.items()}
+
+    @property
+    def interval(self) -> int:
+        """Validations before a trial may be stopped, or from one exchange to the next."""
+        return min(self.options.grace_period, self.n_validations)
+
     @property
     def mode(self) -> str:
         """Ray's word for the direction of the metric."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from recbole_darec.keys import ConfigError
 
 SEARCHERS = ("random", "grid", "optuna")
-SCHEDULERS = ("asha", "median", "none")
+SCHEDULERS = ("asha", "median", "pbt", "none")
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,8 @@ class SearchOptions:
         searcher: one of ``SEARCHERS``.
         scheduler: one of ``SCHEDULERS``.
         num_samples: trials (a grid has as many as it has points).
-        grace_period: validations before which no trial is stopped.
+        grace_period: validations before which no trial is stopped; with ``pbt`` those from one
+            exchange to the next.
         reduction_factor: ASHA keeps one trial of so many at each rung.
         search_seed: of the searcher.
         workers: trials at a time; None: as many as fit.
@@ -50,7 +51,7 @@ class SearchOptions:
             defaults: what holds then; those of a search that is resumed.
 
         Raises:
-            ConfigError: if a number is out of range.
+            ConfigError: if a number is out of range or two options exclude each other.
         """
         given = {f.name: getattr(args, f.name) for f in fields(cls)}
         given = {name: value for name, value in given.items() if value is not None}
@@ -59,6 +60,8 @@ class SearchOptions:
             value = getattr(options, name)
             if value is not None and value < least:
                 raise ConfigError(f"--{name} is {value}; it must be >= {least}")
+        if options.scheduler == "pbt" and options.searcher == "optuna":
+            raise ConfigError("--scheduler pbt changes values itself; take --searcher random")
         return options
 
 

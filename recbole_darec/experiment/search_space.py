@@ -74,6 +74,14 @@ class Dimension:
         whole = self.kind == "quniform" and all(float(v).is_integer() for v in self.values[::2])
         return round(value) if whole else value
 
+    def nearest(self, value: Any) -> Any:
+        """The admissible value next to one that left the bounds or the steps."""
+        if self.kind == "choice":
+            return value
+        low, high = self.bounds
+        step = self.values[2] if self.kind == "quniform" else None
+        return min(max(round(value / step) * step if step else value, low), high)
+
     def domain(self, grid: bool) -> Any:
         """Ray Tune's search space of this dimension.
 

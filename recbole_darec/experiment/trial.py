@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from recbole_darec.experiment.exchange import keep_state, take_over
 from recbole_darec.experiment.execute import run_or_resume
 from recbole_darec.experiment.search import Search
 
@@ -17,7 +18,8 @@ def run_trial(sampled: dict[str, Any], search: Search, output: str, loaded: Any 
     """Train with the sampled values; report the validation score after each validation.
 
     The trial's run lies below ``runs/`` by the trial's id, so that a trial that is started again
-    goes on from its last epoch. The test part is not looked at.
+    goes on from its last epoch; with population-based training, from the state that it is given.
+    The test part is not looked at.
 
     Args:
         sampled: value of each searched key.
@@ -35,17 +37,23 @@ def run_trial(sampled: dict[str, Any], search: Search, output: str, loaded: Any 
     place = Path(output) / "runs" / tune.get_context().get_trial_id()
 
     node = get_runtime_context().get_node_id()
+    parameters = search.parameters_of(sampled)
+    exchanged = tune.get_checkpoint()
+    if exchanged is not None:
+        with exchanged.as_directory() as folder:
+            take_over(place, parameters, Path(folder))
     progress = Progress(place, search.bigger)
 
     def after_validation(epoch: int, score: float) -> None:
         progress.add(search.validation(epoch), score)
-        tune.report(
-            {METRIC: progress.best, TIME: progress.validation, "finished": False, "node_id": node}
-        )
+        now = {METRIC: progress.best, TIME: progress.validation}
+        exchange = search.options.scheduler == "pbt" and progress.validation % search.interval == 0
+        state = tune.Checkpoint.from_directory(keep_state(place)) if exchange else None
+        tune.report({**now, "finished": False, "node_id": node}, checkpoint=state)
 
     result = run_or_resume(
         place,
-        search.parameters_of(sampled),
+        parameters,
         saved=False,
         tested=False,
         callback_fn=after_validation,

@@ -38,7 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--searcher", choices=SEARCHERS, help="default random")
     parser.add_argument("--scheduler", choices=SCHEDULERS, help="default asha")
     parser.add_argument(
-        "--grace_period", type=int, help="validations before a trial may be stopped (default 5)"
+        "--grace_period",
+        type=int,
+        help="validations before a trial may be stopped, or from "
+        "one exchange of pbt to the next (default 5)",
     )
     parser.add_argument(
         "--reduction_factor", type=int, help="ASHA keeps one of so many (default 3)"
@@ -138,6 +141,6 @@ def _report(trials: pd.DataFrame, winner: str, result: Mapping[str, Any], search
         print(f"FAILED trial {trial['trial']}: {trial['error']}")
     row = trials[trials["trial"] == winner].iloc[0]
     print(f"winner {winner}: " + ", ".join(f"{key}={row[key]}" for key in search.space))
-    print(f"{search.metric} on validation: {row[METRIC]}, trained again: "
+    print(f"{search.metric} on validation: {row[METRIC]}, of the tested run: "
           f"{result['best_valid_score']}")  # fmt: skip
     print(f"test result, looked at once: {result['test_result']}")

@@ -12,7 +12,8 @@ import pandas as pd
 import yaml
 
 from recbole_darec.experiment import ray_cluster
-from recbole_darec.experiment.execute import run_or_resume
+from recbole_darec.experiment.exchange import STATE, take_over
+from recbole_darec.experiment.execute import finished_folder, run_or_resume
 from recbole_darec.experiment.files import write_text
 from recbole_darec.experiment.search import Search
 from recbole_darec.experiment.search_options import SearchOptions
@@ -20,6 +21,8 @@ from recbole_darec.experiment.trial import METRIC, TIME, run_trial
 from recbole_darec.keys import ConfigError
 
 BEST = "best.yaml"
+# A trial may take over a state that another one has left behind since then.
+_KEPT_STATES = 4
 
 
 def connect(options: SearchOptions) -> Any:
@@ -79,6 +82,7 @@ def _new_tuner(search: Search, output: Path, trainable: Any) -> Any:
         name=output.name,
         storage_path=str(output.parent),
         failure_config=tune.FailureConfig(max_failures=options.retries),
+        checkpoint_config=tune.CheckpointConfig(num_to_keep=_KEPT_STATES),
         verbose=1 if on_terminal else 0,
         callbacks=[] if on_terminal else [TrialLines()],
     )
@@ -107,10 +111,32 @@ def _load_data(search: Search, output: Path) -> Any:
     config = Config(config_file_list=[base])
     dataset = create_dataset(config)
     loaded = copy.deepcopy(dataset)
-    prepare_data(config, dataset)
+    loaders = prepare_data(config, dataset)
+    if search.options.scheduler == "pbt":
+        _require_same_shapes(search, base, loaders[0]._dataset)
     loaded.config = None
     own = {*dataset_arguments, "data_path", "dataset", "model"} & search.space.keys()
     return None if own else loaded
+
+
+def _require_same_shapes(search: Search, base: Path, dataset: Any) -> None:
+    """Trials that hand weights to each other must have weights of the same sizes."""
+    from recbole_darec.config import Config
+    from recbole_darec.quick_start import build_model
+
+    def shapes(chosen: dict[str, Any]) -> dict[str, Any]:
+        config = Config(config_file_list=[base], config_dict=chosen)
+        return {k: v.shape for k, v in build_model(config, dataset).state_dict().items()}
+
+    first = {key: dimension.corners()[0] for key, dimension in search.dimensions.items()}
+    expected = shapes(first)
+    for key, dimension in search.dimensions.items():
+        for value in dimension.corners()[1:]:
+            if shapes({**first, key: value}) != expected:
+                raise ConfigError(
+                    f"--scheduler pbt hands weights from trial to trial, but {key} = {value!r} "
+                    f"changes their sizes; leave '{key}' out of the space"
+                )
 
 
 def searcher(options: SearchOptions) -> Any:
@@ -142,8 +168,7 @@ def scheduler(search: Search) -> Any:
     """Ray's scheduler, None for none; it counts validations."""
     from ray.tune import schedulers
 
-    options = search.options
-    grace = min(options.grace_period, search.n_validations)
+    options, grace = search.options, search.interval
     if options.scheduler == "asha":
         return schedulers.ASHAScheduler(
             time_attr=TIME,
@@ -153,6 +178,13 @@ def scheduler(search: Search) -> Any:
         )
     if options.scheduler == "median":
         return schedulers.MedianStoppingRule(time_attr=TIME, grace_period=grace)
+    if options.scheduler == "pbt":
+        return schedulers.PopulationBasedTraining(
+            time_attr=TIME,
+            perturbation_interval=grace,
+            hyperparam_mutations=search.mutations(),
+            custom_explore_fn=search.admissible,
+        )
     return None
 
 
@@ -210,6 +242,9 @@ def write_best(output: Path, trial: str) -> Path:
 def train_winner(output: Path, trial: str, options: SearchOptions) -> dict[str, Any]:
     """Train the winner again, as a plain run, and look at the test part: the only time.
 
+    With population-based training it goes on from its last exchange, since no single
+    configuration has led there.
+
     Args:
         output: folder of the search.
         trial: the winner's id; its run goes below ``winner/`` by it, since a resumed search may
@@ -221,10 +256,17 @@ def train_winner(output: Path, trial: str, options: SearchOptions) -> dict[str, 
     """
     ray = connect(options)
     size = {"num_cpus": options.cpus_per_trial, "num_gpus": options.gpus_per_trial}
-    remote = ray.remote(**size)(run_or_resume)
+    remote = ray.remote(**size)(_run_winner)
     parameters = yaml.safe_load((output / BEST).read_text("utf-8"))
-    result: dict[str, Any] = ray.get(remote.remote(output / "winner" / trial, parameters))
+    state = output / "runs" / trial / STATE
+    result: dict[str, Any] = ray.get(remote.remote(output / "winner" / trial, parameters, state))
     return result
+
+
+def _run_winner(place: Path, parameters: dict[str, Any], state: Path) -> dict[str, Any]:
+    if state.is_dir() and finished_folder(place) is None:
+        take_over(place, parameters, state)
+    return run_or_resume(place, parameters)
 
 
 def _last_line(error: Any) -> str | None:

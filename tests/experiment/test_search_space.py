@@ -64,6 +64,14 @@ def test_whole_steps_give_whole_numbers():
     assert Dimension.parse("k", "quniform 0,1,0.25").plain(0.25) == 0.25
 
 
+def test_values_that_left_the_space_come_back():
+    assert Dimension.parse("k", "uniform 0,0.5").nearest(0.6) == 0.5
+    assert Dimension.parse("k", "loguniform -8,0").nearest(1e-9) == math.exp(-8)
+    assert Dimension.parse("k", "quniform 16,128,16").nearest(60.0) == 64
+    assert Dimension.parse("k", "quniform 16,128,16").nearest(153.6) == 128
+    assert Dimension.parse("k", "choice [None, 3]").nearest(None) is None
+
+
 def test_a_grid_has_every_choice_and_no_continuum():
     assert Dimension.parse("k", "choice [1, 2]").domain(grid=True) == {"grid_search": [1, 2]}
     with pytest.raises(ConfigError, match="a grid needs choices, not 'uniform'"):

@@ -75,6 +75,12 @@ def tune(keys, output, *arguments, model="Backbone"):
             "--retries is -1; it must be >= 0",
         ),
         ("BPR", "learning_rate choice [1]", ["--workers", "0"], "--workers is 0; it must be >= 1"),
+        (
+            "BPR",
+            "learning_rate choice [1]",
+            ["--scheduler", "pbt", "--searcher", "optuna"],
+            "--scheduler pbt changes values itself; take --searcher random",
+        ),
         ("BPR", "learning_rate choice [1]", ["--resume"], "holds no search to resume"),
         ("BPR", "learning_rate uniform 0.1,1", ["--searcher", "grid"], "a grid needs choices"),
         (
@@ -152,6 +158,13 @@ def test_a_resumed_search_keeps_its_options_and_may_change_its_cluster(keys, tmp
 
 def resumed(output, *arguments):
     return tune_command._search(parsed("--output", output, "--resume", *arguments), output)
+
+
+def test_a_population_needs_weights_of_one_size(keys, tmp_path, space):
+    file = space("learning_rate loguniform -8,-4\nembedding_size choice [8, 16]\n")
+    search = search_of([*without(keys, "embedding_size")], "--space", file, "--scheduler", "pbt")
+    with pytest.raises(ConfigError, match="embedding_size = 16 changes their sizes; leave 'embed"):
+        tuning._load_data(search, tmp_path)
 
 
 def test_storage_that_cannot_be_written_is_said_before_ray_starts(keys, tmp_path, space):
@@ -299,6 +312,29 @@ def assert_another_winner_is_tested_anew(output, trials, winner):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_here")
+def test_a_population_exchanges_states_and_its_winner_is_restored(keys, tmp_path, space):
+    file = space("learning_rate loguniform -11,-2\nreg_weight choice [1e-5, 1e-4]\n")
+    options = ["--space", file, "--num_samples", 4, "--workers", 2, "--grace_period", 2]
+    keys = [*without(keys, "epochs", "reg_weight"), "--epochs=9"]
+    output = tmp_path / "t"
+    assert tune(keys, output, *options, "--scheduler", "pbt") == 0
+    trials = trials_of(output).set_index("trial")
+    assert list(trials["status"]) == ["finished"] * 4
+    assert list(trials["validations"]) == [9] * 4
+    assert (output / "pbt_global.txt").is_file()
+    (tested,) = output.glob("winner/*/*/metrics.json")
+    winner = tested.parents[1].name
+    assert trials["best_valid_score"].idxmax() == winner
+    (own,) = output.glob(f"runs/{winner}/*/metrics.json")
+    mine, theirs = (json.loads(file.read_text()) for file in (tested, own))
+    assert mine["best_valid_score"] == trials.loc[winner, "best_valid_score"]
+    assert mine["train_losses"] == theirs["train_losses"]
+    assert mine["test_result"] is not None
+    assert theirs["test_result"] is None
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_here")
 def test_kill_and_resume_repeats_no_finished_trial(keys, tmp_path, space):
     """SIGKILL of the command; when resumed, of one trial's process; and one trial that raises."""
     file = space("learning_rate choice [0.001, 0.003, 0.01, 1e30]\n")
@@ -400,6 +436,9 @@ def test_schedulers_count_validations(keys):
     assert isinstance(median, MedianStoppingRule)
     assert (median._grace_period, median._time_attr) == (5, "validation")
     assert scheduler_of(search, "none") is None
+    pbt = scheduler_of(search, "pbt")
+    assert (pbt._perturbation_interval, pbt._time_attr) == (5, "validation")
+    assert set(pbt._hyperparam_mutations) == set(search.space)
 
 
 def scheduler_of(search, name):
