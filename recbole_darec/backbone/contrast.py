@@ -41,9 +41,7 @@ class _WeightedLogSumExp(torch.autograd.Function):
             large = bool(binary.norm(dim=1).amax() * candidates.norm(dim=1).amax() > _SAFE_POWER)
             for start in range(0, len(anchors), rows):
                 part = slice(start, start + rows)
-                products = torch.mm(
-                    binary[part], candidates.T, out=buffer[: len(anchors) - start]
-                )
+                products = torch.mm(binary[part], candidates.T, out=buffer[: len(anchors) - start])
                 top = products.amax(1, keepdim=True) if large else products.new_zeros(())
                 sums = (products.sub_(top) if large else products).exp2_().sum(1, keepdim=True)
                 weight = weights[part, None]
