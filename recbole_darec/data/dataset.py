@@ -7,9 +7,10 @@ from recbole.data.dataset import Dataset
 
 from recbole_darec.data.assemble import item_means, settle_missing
 from recbole_darec.data.side_embeddings import SideEmbeddings
+from recbole_darec.embedding.history import KEY as HISTORY
 from recbole_darec.embedding.history import TrainingInteractions
 from recbole_darec.embedding.placebo import placebo
-from recbole_darec.embedding.source import SideRows, side_rows
+from recbole_darec.embedding.source import SideRows, side_rows, side_source
 from recbole_darec.keys import ConfigError
 
 _PLACEBO_STREAM = 7
@@ -30,6 +31,19 @@ class SideEmbeddingDataset(Dataset):  # type: ignore[misc]
     def _get_preset(self) -> None:
         super()._get_preset()
         self._side_embeddings: dict[str, SideEmbeddings] = {}
+        self._side_rows: dict[str, SideRows | None] = {}
+
+    def read_side_rows(self) -> None:
+        """Read the vectors that no split changes now, for this dataset and its copies.
+
+        Texts of users from their history differ from split to split and are left to ``build``.
+
+        Raises:
+            ConfigError: if a source of texts or vectors is missing or malformed.
+        """
+        for side, field in (("item", self.iid_field), ("user", self.uid_field)):
+            if side_source(self.config, side) != HISTORY:
+                self._side_rows[side] = side_rows(self.config, side, self._ids(field))
 
     def build(self) -> list[Dataset]:
         """Split as RecBole does, then attach the side embeddings.
@@ -75,14 +89,20 @@ class SideEmbeddingDataset(Dataset):  # type: ignore[misc]
         self, side: str, field: str, generator: np.random.Generator, training: Dataset
     ) -> tuple[np.ndarray, np.ndarray] | None:
         """Table ``(n, d_L)`` and mask ``(n,)`` of the vectors that a side has itself."""
-        ids = [str(token) for token in self.field2id_token[field][1:]]
-        rows: SideRows | None = side_rows(self.config, side, ids, TrainingInteractions.of(training))
+        if side in self._side_rows:
+            rows = self._side_rows[side]
+        else:
+            interactions = TrainingInteractions.of(training)
+            rows = side_rows(self.config, side, self._ids(field), interactions)
         if rows is None:
             return None
         present = np.concatenate([[False], rows.present])
         table = np.zeros((len(present), rows.vectors.shape[1]), dtype=np.float32)
         table[present] = placebo(rows.vectors, self.config["embedding_placebo"], generator)
         return table, present
+
+    def _ids(self, field: str) -> list[str]:
+        return [str(token) for token in self.field2id_token[field][1:]]
 
     def _user_rows(
         self,

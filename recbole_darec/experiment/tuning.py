@@ -39,8 +39,8 @@ def connect(options: SearchOptions) -> Any:
 def run_search(search: Search, output: Path, resume: bool) -> Any:
     """Carry out a search, or what is left of it.
 
-    The dataset is read once, here, and lies in Ray's object store; so do encoded texts in their
-    store on disk. No trial looks at the test part.
+    The dataset is read once, here, with the vectors of its items, and lies in Ray's object store.
+    No trial looks at the test part.
 
     Args:
         search: what to search.
@@ -105,11 +105,14 @@ def _load_data(search: Search, output: Path) -> Any:
 
     from recbole_darec.config import Config
     from recbole_darec.data.preparation import create_dataset, prepare_data
+    from recbole_darec.embedding.keys import KEYS as EMBEDDING_KEYS
 
     base = output / "base.yaml"
     write_text(base, yaml.safe_dump(search.parameters, allow_unicode=True))
     config = Config(config_file_list=[base])
     dataset = create_dataset(config)
+    if config.uses_text and not EMBEDDING_KEYS.keys() & search.space.keys():
+        dataset.read_side_rows()
     loaded = copy.deepcopy(dataset)
     loaders = prepare_data(config, dataset)
     if search.options.scheduler == "pbt":

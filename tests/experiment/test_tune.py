@@ -205,20 +205,20 @@ def test_the_best_score_counts_an_earlier_start(run, tmp_path):
     assert (progress.best, progress.validation) == (0.9, 3)
 
 
-def test_a_loaded_dataset_gives_the_numbers_of_one_that_is_read(settings, tmp_path):
-    """As a trial gets it: through a pickle, made under another configuration."""
+def test_a_loaded_dataset_gives_the_numbers_of_one_that_is_read(settings, keys, tmp_path):
+    """As a trial gets it: through a pickle, made under another configuration, without a store."""
     import pickle
 
-    from recbole_darec.config import Config
-    from recbole_darec.data.preparation import create_dataset
     from recbole_darec.run_folder import RunFolder
 
-    base = Config("DaRec", "small", config_dict={**settings, "n_centers": 2, "epochs": 9})
-    loaded = create_dataset(base)
-    loaded.config = None
+    others = [*without(keys, "n_centers", "epochs"), "--n_centers=2", "--epochs=9"]
+    loaded = tuning._load_data(search_of(others, model="DaRec"), tmp_path)
     loaded = pickle.loads(pickle.dumps(loaded))
     read = run_recbole_darec("DaRec", "small", config_dict=settings)
-    shared = run_recbole_darec("DaRec", "small", config_dict=settings, loaded=loaded)
+    empty = tmp_path / "empty"
+    given = {**settings, "embedding_dir": str(empty)}
+    shared = run_recbole_darec("DaRec", "small", config_dict=given, loaded=loaded)
+    assert not empty.exists()
     first, second = (RunFolder.open(r["run_folder"]).read_metrics() for r in (read, shared))
     for key in ("dataset_fingerprint", "embedding_fingerprints", "train_losses", "test_result"):
         assert first[key] == second[key]
