@@ -33,6 +33,7 @@ BACKBONES = [*own("backbone"), *ADAPTED]
 IMPOSSIBLE = ("recbole/SimpleX", "KAR")
 PAIRS = [p for p in itertools.product(BACKBONES, own("alignment")) if p != IMPOSSIBLE]
 OF_MODEL = {
+    "NCL": {"num_clusters": 3},
     "ConvNCF": {"cnn_channels": [1, 4], "cnn_kernels": [4], "cnn_strides": [4]},
     "DGCF": {"n_factors": 2, "n_iterations": 1, "n_layers": 1, "cor_batch_size": 8},
 }

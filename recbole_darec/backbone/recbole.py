@@ -61,7 +61,8 @@ class RecBoleBackbone(Backbone):
         self.fusible = self.name != "SimpleX"  # its loss aggregates its tables anew
         self._tables = _embedding_tables(self.name, model)
         self._arguments = () if self.name in _TABLES else _forward_arguments(self.name, model)
-        _require_packages(self.name)
+        if self.name == "NCL":
+            _require_clustering(config, graph)
         self.model: Any = model.to(config["device"])
         self._epoch, self._e_step_interval = 0, config["m_step"] if self.name == "NCL" else None
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
@@ -242,8 +243,14 @@ def _forward_arguments(name: str, model: Any) -> tuple[Any, ...]:
     )
 
 
-def _require_packages(name: str) -> None:
-    if name == "NCL" and importlib.util.find_spec("faiss") is None:
+def _require_clustering(config: Mapping[str, Any], graph: BipartiteGraph) -> None:
+    if importlib.util.find_spec("faiss") is None:
         raise ConfigError(
             f"backbone '{PREFIX}NCL' needs the package 'faiss': pip install faiss-cpu"
+        )
+    fewest = min(graph.n_users, graph.n_items)
+    if config["num_clusters"] > fewest:
+        raise ConfigError(
+            f"backbone '{PREFIX}NCL' cannot make {config['num_clusters']} clusters of {fewest} "
+            "rows (with RecBole's [PAD]); set key 'num_clusters' to less"
         )

@@ -23,7 +23,7 @@ The space is what the model declares; --space FILE changes it key by key if it i
 RecBole. Any key by --key=value holds for all trials. Example:
   run_recbole_darec.py tune --model DaRec --dataset ml-100k --num_samples 16 --workers 2 \\
       --output results/tune-darec --epochs=100
-Then: run_recbole_darec.py --config_files results/tune-darec/best.yaml
+Then: OMP_NUM_THREADS=1 run_recbole_darec.py --config_files results/tune-darec/best.yaml
 Resume only folders of your own: Ray keeps the state of a search as a pickle.
 """
 
@@ -89,7 +89,7 @@ def main(args: argparse.Namespace) -> int:
     trials = tuning.trial_table(results, search)
     write_text(output / "trials.csv", trials.to_csv(index=False))
     winner = tuning.winner_of(trials, search)
-    best = tuning.write_best(output, winner)
+    best = tuning.write_best(output, winner, search.options)
     _report(trials, winner, tuning.train_winner(output, winner, search.options), search)
     print(f"best configuration: {best}")
     draw(output, trials, search)

@@ -231,14 +231,16 @@ def winner_of(trials: pd.DataFrame, search: Search) -> str:
     return str(finished.loc[best, "trial"])
 
 
-def write_best(output: Path, trial: str) -> Path:
+def write_best(output: Path, trial: str, options: SearchOptions) -> Path:
     """Write ``best.yaml``: the resolved configuration of a trial, for ``--config_files``."""
     (file,) = (output / "runs" / trial).glob("*/config.yaml")
     parameters = yaml.safe_load(file.read_text("utf-8"))
     for key in ("checkpoint_dir", "resume"):
         parameters.pop(key)
     best = output / BEST
-    write_text(best, yaml.safe_dump(parameters, allow_unicode=True))
+    threads = options.cpus_per_trial
+    said = f"# Found with {threads} threads; OMP_NUM_THREADS={threads} gives the same digits.\n"
+    write_text(best, said + yaml.safe_dump(parameters, allow_unicode=True))
     return best
 
 

@@ -151,3 +151,10 @@ def test_models_that_cannot_serve_are_refused_with_the_reason(backbone, name, me
 def test_ncl_names_the_missing_package(backbone):
     with pytest.raises(ConfigError, match="needs the package 'faiss': pip install faiss-cpu"):
         backbone("NCL")
+
+
+def test_ncl_refuses_more_clusters_than_rows(recbole_setting):
+    pytest.importorskip("faiss", reason="NCL clusters with faiss")
+    config, dataset = recbole_setting("NCL", backbone="recbole/NCL", num_clusters=10**6)
+    with pytest.raises(ConfigError, match=r"cannot make 1000000 clusters of \d+ rows.*set key"):
+        RecBoleBackbone.from_dataset(config, dataset)

@@ -292,6 +292,7 @@ def test_asha_stops_trials_and_the_winner_is_tested_alone(keys, tmp_path, space)
     (tested,) = output.glob("winner/*/*/metrics.json")
     assert tested.parents[1].name == best["trial"]
     assert json.loads(tested.read_text())["test_result"] == plain["test_result"]
+    assert "OMP_NUM_THREADS=1 gives the same" in (output / "best.yaml").read_text()
     assert_another_winner_is_tested_anew(output, trials, best["trial"])
 
 
@@ -301,7 +302,7 @@ def assert_another_winner_is_tested_anew(output, trials, winner):
     finished = trials[trials["status"] == "finished"].set_index("trial")
     other = next(trial for trial in finished.index if trial != winner)
     for trial in (other, winner):
-        tuning.write_best(output, trial)
+        tuning.write_best(output, trial, SearchOptions())
         result = tuning.train_winner(output, trial, SearchOptions())
         assert result["best_valid_score"] == finished.loc[trial, "best_valid_score"]
         config = yaml.safe_load((Path(result["run_folder"]) / "config.yaml").read_text())
