@@ -67,10 +67,16 @@ class EdgePattern:
         return torch.sparse_csr_tensor(self.crow, self.col, values, (n, n), check_invariants=False)
 
 
+def _at_least_single(x: Tensor) -> Tensor:
+    # Under autocast inputs may be of half precision, for which sparse kernels do not exist.
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 class _EdgeDot(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, a: Tensor, b: Tensor, pattern: EdgePattern) -> Tensor:
         ctx.pattern = pattern
+        a, b = _at_least_single(a), _at_least_single(b)
         ctx.save_for_backward(a, b)
         zeros = pattern.csr(a.new_zeros(pattern.col.numel()))
         with torch.autocast(a.device.type, enabled=False):
@@ -89,6 +95,7 @@ class _WeightedSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, weights: Tensor, x: Tensor, pattern: EdgePattern) -> Tensor:
         ctx.pattern = pattern
+        weights, x = _at_least_single(weights), _at_least_single(x)
         ctx.save_for_backward(weights, x)
         return csr_product(pattern.csr(weights), x)
 

@@ -78,7 +78,11 @@ def mean_log_sum_exp(anchors: Tensor, candidates: Tensor, weights: Tensor | None
             f"anchors {tuple(anchors.shape)} and candidates {tuple(candidates.shape)} must be "
             "matrices with the same number of columns"
         )
-    weights = anchors.new_ones(len(anchors)) if weights is None else weights.to(anchors.dtype)
+    # Under autocast either may be of half precision, in which sums of exponentials are lost.
+    common = torch.promote_types(anchors.dtype, candidates.dtype)
+    common = torch.promote_types(common, torch.float32)
+    anchors, candidates = anchors.to(common), candidates.to(common)
+    weights = anchors.new_ones(len(anchors)) if weights is None else weights.to(common)
     if weights.shape != anchors.shape[:1]:
         raise ValueError(f"{len(anchors)} anchors but weights of shape {tuple(weights.shape)}")
     return _weighted_log_sum_exp(anchors, candidates, weights / weights.sum())

@@ -74,6 +74,23 @@ def test_shapes_terms_and_gradients(name, build, tiny_graph, tiny_batch):
         assert parameter.grad.abs().sum() > 0, key
 
 
+def test_half_precision_is_near_single(name, build, tiny_graph, tiny_batch):
+    def step(enabled):
+        model = build(name, tiny_graph)
+        torch.manual_seed(4)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            terms = model.loss(tiny_batch, model())
+        sum(terms.values()).backward()
+        gradients = torch.cat([p.grad.flatten() for p in model.parameters()])
+        return torch.stack([term.float() for term in terms.values()]), gradients
+
+    (exact, gradients), (terms, found) = step(False), step(True)
+    assert found.isfinite().all()
+    # bfloat16 has 8 bits of mantissa.
+    torch.testing.assert_close(terms, exact, rtol=0.02, atol=0.01)
+    assert (found - gradients).norm() < 0.03 * gradients.norm()
+
+
 def test_gradients_of_the_data_terms_reach_every_parameter(name, build, tiny_graph, tiny_batch):
     model = build(name, tiny_graph)
     model.train()
