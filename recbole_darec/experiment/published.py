@@ -66,6 +66,10 @@ class Published:
         unknown = sorted(set(checked["judged"]) - set(checked["expected"]))
         if unknown or not checked["judged"]:
             raise ConfigError(f"{file}: 'judged' must name metrics of 'expected', got {unknown}")
+        if not all(isinstance(v, float | int) and v > 0 for v in checked["expected"].values()):
+            raise ConfigError(f"{file}: 'expected' must hold numbers above 0")
+        if not checked["seeds"] or not all(isinstance(seed, int) for seed in checked["seeds"]):
+            raise ConfigError(f"{file}: 'seeds' must list at least one whole number")
         return cls(name=file.stem, **checked)
 
     def differences(self, ours: Mapping[str, float]) -> dict[str, float]:

@@ -52,13 +52,24 @@ def main(args: argparse.Namespace) -> int:
     results = [Published.load(name) for name in names]
     planned = {result.name: _seeds(args.seeds, result) for result in results}
     for result in results:
-        Config(config_dict=result.config, command_line=args.keys)
+        _check_computed(result, Config(config_dict=result.config, command_line=args.keys))
     if args.dry_run:
         for result in results:
             print(f"{result.name}: seeds {planned[result.name]}, {dict(result.config)}")
         return 0
     failed = [r.name for r in results if not _reproduce(r, planned[r.name], args.keys)]
     return 1 if failed else 0
+
+
+def _check_computed(result: Published, config: Config) -> None:
+    computed = {f"{name}@{k}".lower() for name in config["metrics"] for k in config["topk"]}
+    computed |= {name.lower() for name in config["metrics"]}
+    lacking = sorted(set(result.expected) - computed)
+    if lacking:
+        raise ConfigError(
+            f"experiment '{result.name}' expects {', '.join(lacking)}, which its run does not "
+            "compute; set 'metrics' and 'topk'"
+        )
 
 
 def _seeds(given: str | None, result: Published) -> list[int]:

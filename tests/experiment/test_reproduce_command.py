@@ -108,6 +108,15 @@ def test_dry_run_and_list_train_nothing(published, reproduce, capsys, tmp_path):
     ("changes", "given", "message"),
     [
         ({"judged": ["mrr@10"]}, (), "'judged' must name metrics of 'expected', got .'mrr@10'"),
+        ({"expected": {"ndcg@10": 0}}, (), "'expected' must hold numbers above 0"),
+        ({"expected": {"ndcg@10": "0.1 %"}}, (), "'expected' must hold numbers above 0"),
+        ({"seeds": []}, (), "'seeds' must list at least one whole number"),
+        ({"seeds": ["a"]}, (), "'seeds' must list at least one whole number"),
+        (
+            {},
+            ("--topk=[5]", "--valid_metric=MRR@5"),
+            "expects ndcg@10, recall@10, which its run does not compute",
+        ),
         ({"tolerance": -1}, (), "key 'tolerance' is -1"),
         ({"more": 1}, (), "must have exactly the keys source, config"),
         ({"config": {"modle": "BPR"}}, (), "key 'modle' does not exist"),
