@@ -99,4 +99,6 @@ class ChatGenerator:
             raise AnswerError("the answer holds no message") from None
         if not isinstance(text, str) or not (text.strip() or cut):
             raise AnswerError("the answer is empty")
+        if not text.isascii() and text != text.encode("utf-8", "ignore").decode():
+            raise AnswerError("the answer holds half a character")
         return judged(text, cut, self._max_tokens, self._accept_cut)

@@ -160,7 +160,7 @@ class Endpoint:
             ) from None
         try:
             return _without(json.loads(content), key)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise _TemporaryError(f"{len(content)} bytes that are not json") from None
 
     def _refused(self, error: HTTPError, path: str, key: str | None) -> NoReturn:

@@ -46,9 +46,7 @@ class ProfileFile:
         except Timeout:
             raise ConfigError(f"--output: another process is writing {self.path}") from None
         except OSError as error:
-            raise ConfigError(
-                f"--output: {self.path} cannot be written: {error.strerror}"
-            ) from None
+            raise self._unwritable(error) from None
         return self
 
     def __exit__(
@@ -60,20 +58,35 @@ class ProfileFile:
         os.close(self._file)
         try:
             self._without_old_lines()
+        except OSError as failure:
+            if error is None:
+                raise self._unwritable(failure) from None
         finally:
             self._lock.release()
 
     def append(self, identity: str, profile: str, model: str, digest: str) -> None:
-        """Add a profile."""
+        """Add a profile.
+
+        Raises:
+            ConfigError: if it cannot be written, as on a full disk.
+        """
         made = {"by": model, "from": digest}
         row = {self._id_field: identity, "profile": profile, "made": made}
-        os.write(self._file, json.dumps(row, ensure_ascii=False).encode() + b"\n")
-        os.fsync(self._file)
+        line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
+        try:
+            while line:
+                line = line[os.write(self._file, line) :]
+            os.fsync(self._file)
+        except OSError as error:
+            raise self._unwritable(error) from None
         self.made[identity] = digest
 
     def forget(self, ids: Collection[str]) -> None:
         """Let some ids count as not made; their profiles stay until others are appended."""
         self.made = {i: digest for i, digest in self.made.items() if i not in ids}
+
+    def _unwritable(self, error: OSError) -> ConfigError:
+        return ConfigError(f"--output: {self.path} cannot be written: {error.strerror}")
 
     def _without_old_lines(self) -> dict[str, str]:
         """Remove all but the last line of each id; what the profiles were made from."""

@@ -155,8 +155,16 @@ def _entry(folder: Path) -> StoreEntry:
             rows += len(open_shard(shard)[0])
         except (OSError, ValueError):
             damaged += 1
-    size = sum(path.stat().st_size for path in folder.iterdir())
+    size = sum(map(_size, folder.iterdir()))
     return StoreEntry(folder.name, name, specification, rows, size, damaged)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        # Another process renamed its temporary file.
+        return 0
 
 
 def _description(folder: Path) -> tuple[str, dict[str, Any]]:

@@ -1,4 +1,5 @@
 import json
+import resource
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,25 @@ def test_another_file(tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         ProfileFile(tmp_path / "p.jsonl", "item_id").__enter__()
     assert (tmp_path / "p.jsonl").read_text() == content
+
+
+def test_a_full_disk_is_told_and_leaves_whole_lines(tmp_path: Path) -> None:
+    """A limit on the size of files fails writes as a full disk does: in part, then wholly."""
+    path = tmp_path / "p.jsonl"
+    size, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with ProfileFile(path, "item_id") as file:
+        file.append("7", "whole", "m", "d7")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 30, hard))
+        try:
+            with pytest.raises(ConfigError, match=r"p\.jsonl cannot be written: File too large"):
+                file.append("8", "too much", "m", "d8")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    assert path.read_bytes().count(b"\n") == 1
+    with ProfileFile(path, "item_id") as file:
+        assert file.made == {"7": "d7"}
+        file.append("8", "again", "m", "d8")
+    assert made_profiles(path, "item_id") == {"7": "d7", "8": "d8"}
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:

@@ -225,6 +225,16 @@ def no_choice(handler: Any, _: dict[str, Any]) -> None:
     handler.reply({"choices": []})
 
 
+def half_a_character(handler: Any, answer: dict[str, Any]) -> None:
+    """What is left of an emoji where a server cuts an answer between its UTF-16 halves."""
+    answer["choices"][0]["message"]["content"] = "A toy \ud83d"
+    handler.reply(answer)
+
+
+def deep(handler: Any, _: dict[str, Any]) -> None:
+    handler.reply(b"[" * 200_000)
+
+
 def cut(handler: Any, answer: dict[str, Any]) -> None:
     answer["choices"][0]["finish_reason"] = "length"
     handler.reply(answer)
@@ -234,11 +244,16 @@ def broken(handler: Any, answer: dict[str, Any]) -> None:
     handler.reply(json.dumps(answer).encode()[:-9])
 
 
-def test_faults_are_tried_again(profile: Profile, server: OpenAIServer, tmp_path: Path) -> None:
-    server.faults = [429, 500, empty, no_choice, broken, 503]
+@pytest.mark.parametrize(
+    "faults", [[429, 500, empty, no_choice, broken, 503], [half_a_character, deep]]
+)
+def test_faults_are_tried_again(
+    profile: Profile, server: OpenAIServer, tmp_path: Path, faults: list[Any]
+) -> None:
+    server.faults = list(faults)
     assert profile() == 0
     assert rows(tmp_path) == EXPECTED
-    assert len(server.asked) == N_ITEMS + 6
+    assert len(server.asked) == N_ITEMS + len(faults)
 
 
 def test_answers_of_no_use_are_reported_and_tried_by_the_next_run(

@@ -134,6 +134,14 @@ def test_list_and_remove(tmp_path: Path) -> None:
         remove_encoder(tmp_path, "..")
 
 
+def test_list_while_another_process_renames_its_file(tmp_path: Path) -> None:
+    store = store_at(tmp_path)
+    store.append(["a"], vectors_of(["a"]))
+    # A name that is listed, with nothing behind it any more.
+    (store.folder / ".0.tmp").symlink_to("gone")
+    assert [entry.rows for entry in list_store(tmp_path)] == [1]
+
+
 def test_verify_finds_damage(tmp_path: Path) -> None:
     store = store_at(tmp_path)
     store.append(["a"], vectors_of(["a"]))
