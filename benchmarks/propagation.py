@@ -35,12 +35,12 @@ def read_pairs(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def synthetic_pairs(n_interactions: int, seed: int = 0) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Uniform users and items whose popularity falls off as a power law."""
+    """Uniform users and items whose popularity falls off as a power law, in no order of ids."""
     draw = np.random.default_rng(seed)
     n_users, n_items = max(2, n_interactions // 100), max(2, n_interactions // 200)
     users = draw.integers(0, n_users, n_interactions)
     items = (draw.power(0.4, n_interactions) * n_items).astype(np.int64)
-    return users, items
+    return users, np.random.default_rng(0).permutation(n_items)[items]
 
 
 def recbole_step(graph: BipartiteGraph, n_layers: int) -> Callable[[Tensor], Tensor]:

@@ -13,46 +13,46 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from recbole_darec.blocked_csr import BlockedCsr
 from recbole_darec.csr_product import csr_product
 from recbole_darec.edge_pattern import EdgePattern
 
-
-def _smooth(matrix: Tensor, x: Tensor, n_layers: int, scale: float) -> Tensor:
-    x = x.to(matrix.dtype)
-    out = x
-    for _ in range(n_layers):
-        out = csr_product(matrix, out).add_(x)
-    return out.mul_(scale)
+# Nodes beyond which their representations (at a width of 64, 16 MiB) leave a CPU's cache.
+_LARGE = 2**16
 
 
 class _SymmetricProduct(torch.autograd.Function):
     """``A x`` for a symmetric ``A``, whose backward is the same product."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, matrix: Tensor) -> Tensor:
-        ctx.matrix = matrix
-        return csr_product(matrix, x)
+    def forward(ctx: Any, x: Tensor, adjacency: Adjacency) -> Tensor:
+        ctx.adjacency = adjacency
+        return adjacency.product(x)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        return _product(grads[0], ctx.matrix), None
+        return _product(grads[0], ctx.adjacency), None
 
 
 class _SymmetricSmoothing(torch.autograd.Function):
     """``s sum_{k=0..K} A^k x`` by Horner's rule; self-adjoint as ``A`` is symmetric."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, matrix: Tensor, n_layers: int, scale: float) -> Tensor:
-        ctx.matrix, ctx.n_layers, ctx.scale = matrix, n_layers, scale
-        return _smooth(matrix, x, n_layers, scale)
+    def forward(ctx: Any, x: Tensor, adjacency: Adjacency, n_layers: int, scale: float) -> Tensor:
+        ctx.adjacency, ctx.n_layers, ctx.scale = adjacency, n_layers, scale
+        x = x.to(adjacency.matrix.dtype)
+        out = x
+        for _ in range(n_layers):
+            out = adjacency.product(out).add_(x)
+        return out.mul_(scale)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
-        return _smoothing(grads[0], ctx.matrix, ctx.n_layers, ctx.scale), None, None, None
+        return _smoothing(grads[0], ctx.adjacency, ctx.n_layers, ctx.scale), None, None, None
 
 
-_product: Callable[[Tensor, Tensor], Tensor] = _SymmetricProduct.apply
-_smoothing: Callable[[Tensor, Tensor, int, float], Tensor] = _SymmetricSmoothing.apply
+_product: Callable[[Tensor, Adjacency], Tensor] = _SymmetricProduct.apply
+_smoothing: Callable[[Tensor, Adjacency, int, float], Tensor] = _SymmetricSmoothing.apply
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,19 @@ class Adjacency:
 
     Attributes:
         matrix: sparse CSR ``(n_users + n_items, n_users + n_items)``.
+        blocked: the same matrix block by block, where it is large and on a CPU.
     """
 
     matrix: Tensor
+    blocked: BlockedCsr | None = None
+
+    def product(self, x: Tensor) -> Tensor:
+        """``A x`` without gradients, in the dtype of the matrix."""
+        return csr_product(self.matrix, x) if self.blocked is None else self.blocked.product(x)
 
     def propagate(self, x: Tensor) -> Tensor:
         """One step ``A x``: ``(n_users + n_items, d) -> (n_users + n_items, d)``."""
-        return _product(x, self.matrix)
+        return _product(x, self)
 
     def smooth(self, x: Tensor, n_layers: int, scale: float = 1.0) -> Tensor:
         """Scaled sum of all layers ``scale (x + A x + ... + A^n_layers x)``, in the shape of ``x``.
@@ -77,7 +83,7 @@ class Adjacency:
             n_layers: at least 1.
             scale: factor of the sum; it costs nothing.
         """
-        return _smoothing(x, self.matrix, n_layers, scale)
+        return _smoothing(x, self, n_layers, scale)
 
 
 class BipartiteGraph(nn.Module):
@@ -117,6 +123,7 @@ class BipartiteGraph(nn.Module):
                 "give one of each per interaction"
             )
         self.n_users, self.n_items = n_users, n_items
+        self._blocked: BlockedCsr | None = None
         crow, col, values, transposed = _symmetric_csr(users, items, n_users, n_items)
         for name, array in (
             ("crow", crow),
@@ -150,7 +157,7 @@ class BipartiteGraph(nn.Module):
     @property
     def adjacency(self) -> Adjacency:
         """The whole graph."""
-        return Adjacency(self._csr(self.values))
+        return Adjacency(self._csr(self.values), self._blocks())
 
     def propagate(self, x: Tensor) -> Tensor:
         """One step over the whole graph, see ``Adjacency.propagate``."""
@@ -192,12 +199,12 @@ class BipartiteGraph(nn.Module):
         """
         mask = self._both_ways(kept.to(self.values.dtype))
         if not renormalise:
-            return Adjacency(self._csr(self.values * mask))
+            return self._adjacency(self.values * mask)
         ones = torch.ones(self.n_nodes, 1, dtype=mask.dtype, device=mask.device)
         scale = csr_product(self._csr(mask), ones).view(-1).clamp_min(1).rsqrt()
         users, items = self.edges()
         weights = scale[users] * scale[items + self.n_users]
-        return Adjacency(self._csr(self._both_ways(weights) * mask))
+        return self._adjacency(self._both_ways(weights) * mask)
 
     def drop_edges(
         self, ratio: float, renormalise: bool, generator: torch.Generator | None = None
@@ -226,6 +233,18 @@ class BipartiteGraph(nn.Module):
 
     def _both_ways(self, per_edge: Tensor) -> Tensor:
         return torch.cat([per_edge, per_edge.index_select(0, self.transposed)])
+
+    def _adjacency(self, values: Tensor) -> Adjacency:
+        blocked = self._blocks()
+        return Adjacency(self._csr(values), blocked and blocked.with_values(values))
+
+    def _blocks(self) -> BlockedCsr | None:
+        """The whole graph block by block, formed when it is first asked for after a move."""
+        if self.values.device.type != "cpu" or self.n_nodes <= _LARGE:
+            self._blocked = None
+        elif self._blocked is None or self._blocked.values.dtype != self.values.dtype:
+            self._blocked = BlockedCsr.of(self.crow, self.col, self.values)
+        return self._blocked
 
     def _csr(self, values: Tensor) -> Tensor:
         shape = (self.n_nodes, self.n_nodes)

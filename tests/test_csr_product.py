@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recbole_darec import csr_product as csr_product_module
 from recbole_darec.csr_product import csr_product
 
 ENTRIES = st.lists(
@@ -40,6 +41,26 @@ def test_single_precision_of_every_width(width):
     dense, matrix = csr([(0, 1, 0.5), (0, 3, -1.0), (2, 0, 2.0), (4, 6, 1.0)], torch.float32)
     x = torch.randn(7, width, generator=generator)
     torch.testing.assert_close(csr_product(matrix, x), dense @ x, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("width", [33, 64, 65, 96])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_tiles_of_columns_change_no_bit(width, dtype, monkeypatch):
+    rng = np.random.default_rng(0)
+    dense = torch.from_numpy(rng.normal(size=(300, 200)) * (rng.random((300, 200)) < 0.2)).to(dtype)
+    matrix = dense.to_sparse_csr()
+    x = torch.randn(200, width, dtype=dtype, generator=torch.Generator().manual_seed(0))
+    parts = matrix.crow_indices(), matrix.col_indices(), matrix.values()
+    whole = csr_product_module.weighted_bags(*parts, x)
+    calls = []
+    monkeypatch.setattr(csr_product_module, "_TILED_BYTES", 1)
+    monkeypatch.setattr(
+        csr_product_module,
+        "weighted_bags",
+        lambda *args, bags=csr_product_module.weighted_bags: calls.append(1) or bags(*args),
+    )
+    assert torch.equal(csr_product(matrix, x), whole)
+    assert len(calls) == -(-width // 32)
 
 
 def test_other_dtypes_and_strides_become_those_of_the_matrix():
