@@ -151,7 +151,9 @@ def _show(config: Config, source: TextSource, count: int) -> None:
 def _store_command(words: Sequence[str], root: Path) -> int:
     from recbole_darec.embedding.store import list_store, remove_encoder, verify_store
 
-    if words == ["ls"]:
+    if words in (["ls"], ["verify"]) and not list_store(root):
+        print(f"{root}: nothing is stored; is 'embedding_dir' right?")
+    elif words == ["ls"]:
         for entry in list_store(root):
             damaged = f"  {entry.damaged} FILES DAMAGED, see verify" if entry.damaged else ""
             size = f"{entry.rows} rows  {entry.bytes / 1e6:.1f} MB"

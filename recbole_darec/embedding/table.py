@@ -60,7 +60,8 @@ def _parquet(path: Path, rows: int) -> Iterator[pd.DataFrame]:
 
     with ParquetFile(path) as file:
         for batch in file.iter_batches(rows):
-            yield batch.to_pandas()
+            # An id that was pandas' index when the file was written is a column here.
+            yield batch.to_pandas(ignore_metadata=True)
 
 
 _READERS = {".jsonl": _jsonl, ".ndjson": _jsonl, ".csv": _csv, ".parquet": _parquet}

@@ -78,6 +78,12 @@ def test_encode_list_verify_remove(
     assert list_store(tmp_path / "store") == []
     with pytest.raises(ConfigError, match=r"holds no encoder .* \(it holds: none\)"):
         embed("rm", entry.key)
+    capsys.readouterr()
+    for word in ("ls", "verify"):
+        assert embed(word) == 0
+        assert capsys.readouterr().out == f"{tmp_path / 'store'}: nothing is stored; is " + (
+            "'embedding_dir' right?\n"
+        )
 
 
 def test_preview_encodes_nothing(

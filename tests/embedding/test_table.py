@@ -25,6 +25,12 @@ def test_pieces_together_are_the_file(tmp_path: Path, suffix: str) -> None:
     assert first_rows(path, "item_text_file")["id"].tolist() == frame["id"].tolist()
 
 
+def test_an_index_of_pandas_is_a_column(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"id": ["a", "b"], "t": ["x", "y"]})
+    frame.set_index("id").to_parquet(tmp_path / "t.parquet")
+    assert first_rows(tmp_path / "t.parquet", "item_text_file")["id"].tolist() == ["a", "b"]
+
+
 def test_a_file_without_rows(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("item_id,text\n")
     with pytest.raises(ConfigError, match=r"'item_text_file': .*t\.csv holds no rows"):
