@@ -40,8 +40,11 @@ def write_csv_files(folder: Path) -> pd.DataFrame:
     items = pd.DataFrame(
         {
             "item": [f"0{item}" for item in range(40)],
-            "title": [f'The "{item}", a thing' for item in range(40)],
-            "description": ["" if item % 4 == 0 else f"Line\none\tof {item}" for item in range(40)],
+            "title": [f'"The {item}", a thing' for item in range(40)],
+            "description": [
+                ("", f"Line\none\tof {item}", f'"Half a quotation of {item}', "x")[item % 4]
+                for item in range(40)
+            ],
         }
     )
     items.to_csv(folder / "items.csv", index=False)
@@ -93,15 +96,15 @@ def test_every_command(tmp_path: Path, server: OpenAIServer) -> None:
         tmp_path / "data" / "shop" / "shop.item",
         sep="\t",
         dtype=str,
-        quoting=3,
         keep_default_na=False,
     )
     assert converted["item_id:token"].tolist() == items["item"].tolist()
     assert converted["title:token_seq"].tolist() == items["title"].tolist()
     assert converted["description:token_seq"][1] == "Line one of 1"
     preview, encoded = outputs[2:4]
-    assert '  00 (9 tokens): The "0", a thing\n' in preview
-    assert ': The "1", a thing. Line one of 1\n' in preview
+    assert '  00 (9 tokens): "The 0", a thing\n' in preview
+    assert ': "The 1", a thing. Line one of 1\n' in preview
+    assert ': "The 2", a thing. "Half a quotation of 2\n' in preview
     assert "items: 40 texts, 40 different" in encoded
     assert "to write: 40 profiles in 40 requests" in outputs[7]
     assert "40 of 40 profiles" in outputs[8]
