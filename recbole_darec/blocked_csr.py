@@ -39,14 +39,14 @@ class BlockedCsr:
     values: Tensor
 
     @classmethod
-    def of(cls, crow: Tensor, col: Tensor, values: Tensor, side: int = 2**14) -> BlockedCsr:
+    def of(cls, crow: Tensor, col: Tensor, values: Tensor, side: int = 2**15) -> BlockedCsr:
         """The blocks of a square CSR matrix.
 
         Args:
             crow: offsets of the rows, ``(n + 1,)``.
             col: columns, ascending in each row, ``(n_entries,)``.
             values: ``(n_entries,)``.
-            side: rows and columns of a block; 4 MiB of single precision at a width of 64.
+            side: rows and columns of a block; 8 MiB of single precision at a width of 64.
         """
         order = torch.empty(col.numel(), dtype=torch.int32)
         blocks: list[_Block] = []

@@ -22,7 +22,7 @@ from recbole_darec.alignment.transform import TRANSFORMS, transform_embeddings
 from recbole_darec.alignment.uniformity import UniformityLoss
 from recbole_darec.backbone.output import CollaborativeOutput
 from recbole_darec.data.side_embeddings import SideEmbeddings
-from recbole_darec.gather import rows_of
+from recbole_darec.gather import sampled_rows
 from recbole_darec.keys import Key
 
 if TYPE_CHECKING:
@@ -170,7 +170,8 @@ class DaRec(Alignment):
 
     def _rows(self, output: CollaborativeOutput, users: Tensor, items: Tensor) -> Sides:
         semantic = torch.cat([self.users_side.table[users], self.items_side.table[items]])
-        collaborative = torch.cat([rows_of(output.users, users), rows_of(output.items, items)])
+        tables = ((output.users, users), (output.items, items))
+        collaborative = torch.cat([sampled_rows(*pair) for pair in tables])
         return Sides(collaborative.to(semantic.dtype), semantic)
 
     def _terms(self, rows: Sides, n_users: int, active: frozenset[str]) -> dict[str, Tensor]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from recbole_darec.backbone.base import Backbone, Triples
 from recbole_darec.backbone.objectives import batch_l2, parameter_l2
 from recbole_darec.backbone.output import CollaborativeOutput
+from recbole_darec.gather import sampleable
 from recbole_darec.graph import BipartiteGraph
 from recbole_darec.keys import Key
 
@@ -57,4 +58,5 @@ class EmbeddingBackbone(Backbone):
 
     def output(self, nodes: Tensor, **extras: Any) -> CollaborativeOutput:
         """Representations from one matrix of users above items."""
-        return CollaborativeOutput(*self.graph.split(nodes), extras=extras)
+        users, items = map(sampleable, self.graph.split(nodes))
+        return CollaborativeOutput(users, items, extras=extras)
