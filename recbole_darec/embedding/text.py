@@ -22,6 +22,7 @@ from recbole_darec.embedding.table import ROWS, first_rows, read_pieces
 from recbole_darec.embedding.text_source import Batch, TextSource
 from recbole_darec.keys import ConfigError
 
+_EXAMPLES = 3
 _FIELD = re.compile(r"\{([^{}]+)\}")
 _OPTIONAL_PART = re.compile(r"\[([^\[\]]*\{[^\[\]]*)\]")
 
@@ -190,17 +191,36 @@ def template_source(config: Mapping[str, Any], side: str, key: str | None = None
     def read(report: bool) -> Iterator[Batch]:
         rows = 0
         empty: Counter[str] = Counter()
+        joined: list[str] = []
         for frame in atomic_pieces(config, side, fields):
             rows += len(frame)
             empty.update(_empty_fields(template, frame))
+            if report and len(joined) < _EXAMPLES:
+                joined += frame[identifier][_spans_lines(frame)].tolist()
             yield _filled(template, frame, identifier, config["seq_separator"])
         for field, count in empty.items() if report else ():
             getLogger().warning(
                 f"{count} of {rows} {side}s have an empty '{field}', which {key} "
                 "uses outside square brackets"
             )
+        if joined:
+            getLogger().warning(_JOINED.format(atomic_file(config, side), joined[:_EXAMPLES]))
 
     return TextSource(read, f"{key} {template!r} over {atomic_file(config, side)}")
+
+
+_JOINED = (
+    "{}: a field spans several lines, e.g. of the ids {}. As in RecBole, a quotation mark at the "
+    "start of a field holds until the next one and takes in the rows between: quote such fields "
+    "as csv does, with every mark in them doubled"
+)
+
+
+def _spans_lines(frame: pd.DataFrame) -> pd.Series:
+    found: pd.Series = frame.apply(lambda column: column.str.contains("\n", regex=False)).any(
+        axis=1
+    )
+    return found
 
 
 def _filled(template: str, frame: pd.DataFrame, identifier: str, separator: str) -> Batch:

@@ -40,6 +40,19 @@ def test_empty_field_outside_brackets_is_reported(
     assert "2 of 4 items have an empty 'release_year'" in caplog.text
 
 
+def test_rows_that_a_quotation_mark_takes_in_are_reported(
+    settings: dict[str, Any], tmp_path: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """RecBole's reader and ours are pandas', which knows quotes."""
+    head, changed = "item_id:token\tg:token_seq\n", settings | {"item_template": "{g}"}
+    (tmp_path / "toy" / "toy.item").write_text(f'{head}1\t"""One"" of"\n2\ttwo "2"\n')
+    assert template_source(changed, "item").as_dict() == {"1": '"One" of', "2": 'two "2"'}
+    assert "spans several lines" not in caplog.text
+    (tmp_path / "toy" / "toy.item").write_text(f'{head}1\tone\n2\t"two\n3\tthree"\n4\tfour\n')
+    assert list(template_source(changed, "item").as_dict()) == ["1", "2", "4"]
+    assert "a field spans several lines, e.g. of the ids ['2']. As in RecBole" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("template", "row", "text"),
     [
