@@ -6,8 +6,11 @@ For each backbone: RecBole's own model in RecBole's own trainer and loaders, our
 DaRec on it with its default settings. All run in this process, in turns, after a warm-up epoch;
 medians and ratios to RecBole's model are printed as a Markdown table. ``DIR/DATASET`` holds
 RecBole's atomic files with a split (``DATASET.train.inter``, ``.valid.inter``, ``.test.inter``).
-DaRec aligns with random vectors: its cost does not depend on their values. At the end RecBole's
-weights are put into our model: both evaluations then have to report the same metrics.
+DaRec aligns with random vectors: its cost does not depend on their values. ``--rlmrec PATH`` adds
+RLMRec's LightGCN from a copy of its repository. Building the graph is timed by itself as well. At
+the end RecBole's weights are put into our model, and the representations that it makes of them into
+RecBole's: both evaluations then have to report the same metrics, to the last digit. The threads are
+pinned to as many cores, by the environment of this command, which restarts itself for it.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import rlmrec_code
 import torch
 
 from recbole_darec import compat
@@ -40,6 +44,7 @@ from recbole.utils import get_model, get_trainer, init_seed  # noqa: E402
 
 from recbole_darec.config import Config  # noqa: E402
 from recbole_darec.data.preparation import create_dataset, prepare_data  # noqa: E402
+from recbole_darec.graph import BipartiteGraph  # noqa: E402
 from recbole_darec.quick_start import build_model  # noqa: E402
 from recbole_darec.run_folder import RunFolder  # noqa: E402
 from recbole_darec.trainer import make_trainer  # noqa: E402
@@ -98,6 +103,16 @@ class First:
         return islice(iter(self.loader), self.count)
 
 
+def pin(threads: int) -> None:
+    """Restart with the number of threads in the environment; keep to as many cores."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+    wanted = dict.fromkeys(names, str(threads)) | {"TQDM_DISABLE": "1"}
+    if wanted.items() - os.environ.items():
+        os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | wanted)  # noqa: S606
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    torch.set_num_threads(threads)
+
+
 def synchronise() -> None:
     """Wait for a GPU, if there is one."""
     if torch.cuda.is_available():
@@ -132,6 +147,17 @@ def ours(
     return Contender(f"{model}({backbone})", loaders, build, args.clock)
 
 
+def rlmrecs(args: argparse.Namespace, base: Contender) -> Contender:
+    """RLMRec's LightGCN on the split of RecBole's."""
+    matrices = {
+        part: getattr(base, part)._dataset.inter_matrix(form="coo")
+        for part in ("train", "valid", "test")
+    }
+    data = rlmrec_code.handler(args, matrices)
+    loaders = rlmrec_code.Loader(data), None, None
+    return Contender("RLMRec's LightGCN", loaders, lambda: rlmrec_code.build(data), args.clock)
+
+
 def write_vectors(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Random item embeddings of the dataset's items, and the key that names their file."""
     stem = Path(args.data_path) / args.dataset / args.dataset
@@ -158,6 +184,7 @@ def settings_of(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "n_layers": args.layers,
         "train_batch_size": args.batch,
         "topk": [5, 10, 20],
+        "metric_decimal_place": 10,
         "enable_amp": args.amp,
         "gpu_id": "0" if args.device == "cuda" else "",
         "use_gpu": args.device == "cuda",
@@ -170,11 +197,17 @@ def contenders(backbone: str, args: argparse.Namespace, folder: Path) -> list[Co
     """RecBole's model first: the others are measured against it."""
     settings = settings_of(args, folder)
     vectors = write_vectors(args, folder)
-    return [
+    entered = [
         recboles(backbone, args, settings),
         ours("Backbone", backbone, args, settings),
         ours("DaRec", backbone, args, settings | vectors),
     ]
+    if args.rlmrec and backbone == "LightGCN":
+        try:
+            entered.append(rlmrecs(args, entered[0]))
+        except ImportError as error:
+            print(f"RLMRec is left out: its code does not import here ({error})", file=sys.stderr)
+    return entered
 
 
 def rows_of(entered: list[Contender]) -> list[str]:
@@ -190,20 +223,52 @@ def rows_of(entered: list[Contender]) -> list[str]:
     return rows
 
 
+def overhead(bare: Contender, aligned: Contender) -> str:
+    """What the alignment costs."""
+    times = aligned.median("epoch") / bare.median("epoch")
+    return f"{aligned.name} takes {times:.2f} times the epoch of {bare.name}"
+
+
+def graphs(theirs: Contender, bare: Contender, clock: str) -> str:
+    """Building the graph alone, of the same interactions; medians of 3."""
+    if not hasattr(theirs.model, "get_norm_adj_mat"):
+        return f"{theirs.name} does not build its graph by itself"
+    seconds = []
+    dataset = bare.train._dataset
+    for work in (theirs.model.get_norm_adj_mat, lambda: BipartiteGraph.from_dataset(dataset)):
+        times = []
+        for _ in range(3):
+            started = CLOCKS[clock]()
+            work()
+            times.append(CLOCKS[clock]() - started)
+        seconds.append(statistics.median(times))
+    theirs_s, ours_s = seconds
+    return f"graph: RecBole {theirs_s:.3g} s, ours {ours_s:.3g} s ({theirs_s / ours_s:.1f})"
+
+
 def same_metrics(theirs: Contender, bare: Contender) -> str:
-    """Whether our evaluation of RecBole's weights reports RecBole's metrics."""
+    """Whether both evaluations report the same metrics of the same representations.
+
+    RecBole's weights are put into our model. Propagation adds in another order there, which may
+    turn equal scores; so the representations of our model are put into RecBole's as well.
+    """
     tables = [theirs.model.user_embedding.weight, theirs.model.item_embedding.weight]
     with torch.no_grad():
         bare.model.backbone.embedding.copy_(torch.cat(tables))
-    expected, found = theirs.metrics(), bare.metrics()
+        by_itself = theirs.metrics()
+        found, output = bare.metrics(), bare.model.eval()()
+    theirs.model.restore_user_e, theirs.model.restore_item_e = output.users, output.items
+    expected = theirs.metrics()
+    largest = max(abs(by_itself[name] - value) for name, value in found.items())
+    own = f"RecBole's own representations differ by {largest:.1e} at most"
     if expected == found:
-        return f"RecBole's weights have the same metrics in both evaluations: {show(found)}"
-    return f"METRICS DIFFER: RecBole {show(expected)}; ours {show(found)}"
+        return f"same metrics of the same representations: {show(found)}; {own}"
+    return f"METRICS DIFFER: RecBole {show(expected)}; ours {show(found)}; {own}"
 
 
 def show(metrics: dict[str, float]) -> str:
     """Metrics in one line."""
-    return ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+    return ", ".join(f"{name} {value:.10g}" for name, value in metrics.items())
 
 
 def arguments() -> argparse.Namespace:
@@ -229,20 +294,29 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--amp", action="store_true", help="mixed precision")
-    return parser.parse_args()
+    parser.add_argument("--rlmrec", type=Path, metavar="PATH", help="a copy of RLMRec's repository")
+    args = parser.parse_args()
+    if args.rlmrec and args.batches:
+        parser.error("--rlmrec needs whole epochs: RLMRec draws all negative items of one at once")
+    if args.rlmrec and (why := rlmrec_code.why_absent(args.rlmrec)):
+        print(why, file=sys.stderr)
+        args.rlmrec = None
+    return args
 
 
 def main() -> None:
     """Measure and print."""
     args = arguments()
+    pin(args.threads)
     sys.argv = sys.argv[:1]
     warnings.simplefilter("ignore")
-    torch.set_num_threads(args.threads)
     what = f"first {args.batches} batches" if args.batches else "whole epochs"
+    cores = sorted(os.sched_getaffinity(0))
     print(
         f"{args.dataset}, dim {args.dim}, {args.layers} layers, batch {args.batch}, {what}, "
-        f"median of {args.epochs}; {args.device}, {args.clock} clock, {args.threads} threads on "
-        f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, torch {torch.__version__}\n"
+        f"median of {args.epochs}; {args.device}, {args.clock} clock, {args.threads} threads "
+        f"pinned to cores {cores} of {os.cpu_count()}, load {os.getloadavg()[0]:.1f}, "
+        f"torch {torch.__version__}\n"
     )
     print(f"| model | {' | '.join(COLUMNS)} |\n|---|{'---:|' * len(COLUMNS)}", flush=True)
     notes = []
@@ -254,7 +328,9 @@ def main() -> None:
                 for contender in entered:
                     contender.round(epoch, args.batches)
             print("\n".join(rows_of(entered)), flush=True)
-            notes.append(f"{backbone}: {same_metrics(*entered[:2])}")
+            theirs, bare, aligned = entered[:3]
+            notes += [overhead(bare, aligned), graphs(theirs, bare, args.clock)]
+            notes.append(f"{backbone}: {same_metrics(theirs, bare)}")
     print("\nIn brackets: how many times faster than RecBole's model.")
     print("\n".join(notes))
 
