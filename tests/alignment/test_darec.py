@@ -12,11 +12,19 @@ ALL = frozenset({"or", "uni", "glo", "loc"})
 TERMS = sorted(ALL)
 
 
+PLAIN = {
+    "n_centers": 3,
+    "alignment_every": 1,
+    "anchor": "none",
+    "detach": "none",
+    "embedding_transform": "none",
+    "projection_layers": 2,
+}
+
+
 def small(world, dtype=torch.float64, absent=(2,), **changes):
     users, items = world.side(7, absent=absent), world.side(9, absent=absent)
-    model = world.build(
-        "DaRec", users, items, **{"n_centers": 3, "alignment_every": 1, **changes}
-    ).to(dtype)
+    model = world.build("DaRec", users, items, **{**PLAIN, **changes}).to(dtype)
     output = world.output(7, 9)
     rows = (output.users.detach().to(dtype), output.items.detach().to(dtype))
     output = CollaborativeOutput(*(row.requires_grad_() for row in rows))
@@ -193,9 +201,7 @@ def test_raw_anchor_finds_semantic_clusters_on_the_raw_rows(world):
 
 def test_separate_structure_is_the_mean_over_kinds(world):
     separate, output, batch = small(world, structure="separate")
-    joint = world.build(
-        "DaRec", separate.users_side, separate.items_side, n_centers=3, alignment_every=1
-    )
+    joint = world.build("DaRec", separate.users_side, separate.items_side, **PLAIN)
     joint.double().load_state_dict(separate.state_dict(), strict=False)
     expected = []
     for kind, n in (("users", 7), ("items", 9)):
@@ -258,9 +264,8 @@ def test_one_user_or_one_item(world, n_users, n_items, structure):
 def test_rows_through_the_encoders_do_not_grow_with_the_world(world, sampling):
     counts = []
     for size in (300, 3000, 30000):
-        model = world.build(
-            "DaRec", world.side(size), world.side(size), n_sampled=64, sampling=sampling
-        )
+        sides = world.side(size), world.side(size)
+        model = world.build("DaRec", *sides, **PLAIN, n_sampled=64, sampling=sampling)
         seen = []
         for name, part in model.named_children():
             if name.startswith(("collaborative", "semantic")):
