@@ -217,18 +217,15 @@ _JOINED = (
 
 
 def _spans_lines(frame: pd.DataFrame) -> pd.Series:
-    found: pd.Series = frame.apply(lambda column: column.str.contains("\n", regex=False)).any(
-        axis=1
-    )
+    found: pd.Series = frame.map(lambda value: "\n" in value).any(axis=1)
     return found
 
 
 def _filled(template: str, frame: pd.DataFrame, identifier: str, separator: str) -> Batch:
     if separator != " ":
         fields = template_fields(template)
-        frame = frame.assign(
-            **{field: frame[field].str.replace(separator, " ", regex=False) for field in fields}
-        )
+        spaced = frame[fields].map(lambda value: value.replace(separator, " "))
+        frame = frame.assign(**dict(spaced.items()))
     columns = frame.columns.tolist()
     rows = [dict(zip(columns, values, strict=True)) for values in frame.itertuples(index=False)]
     texts = [(row[identifier], fill_template(template, row)) for row in rows]
@@ -237,7 +234,8 @@ def _filled(template: str, frame: pd.DataFrame, identifier: str, separator: str)
 
 def _empty_fields(template: str, frame: pd.DataFrame) -> Counter[str]:
     fields = dict.fromkeys(_FIELD.findall(_OPTIONAL_PART.sub("", template)))
-    return +Counter({field: int((frame[field].str.strip() == "").sum()) for field in fields})
+    # Not by .str: that would tie each piece to itself, and pieces would stay until a collection.
+    return +Counter({field: int((frame[field].map(str.strip) == "").sum()) for field in fields})
 
 
 def file_source(config: Mapping[str, Any], side: str) -> TextSource:
@@ -257,7 +255,7 @@ def file_source(config: Mapping[str, Any], side: str) -> TextSource:
             frame = frame.reindex(columns=[identifier, column])
             ids = frame[identifier].map(str)
             hashes.append(pd.util.hash_array(ids.to_numpy(dtype=object), categorize=False))
-            texts = frame[column].fillna("").map(str).str.strip()
+            texts = frame[column].fillna("").map(lambda text: str(text).strip())
             yield [(identity, text) for identity, text in zip(ids, texts, strict=True) if text]
         if report:
             _check_unique(path, key, identifier, np.concatenate(hashes))
