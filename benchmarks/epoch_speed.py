@@ -260,7 +260,7 @@ def same_metrics(theirs: Contender, bare: Contender) -> str:
     theirs.model.restore_user_e, theirs.model.restore_item_e = output.users, output.items
     expected = theirs.metrics()
     largest = max(abs(by_itself[name] - value) for name, value in found.items())
-    own = f"RecBole's own representations differ by {largest:.1e} at most"
+    own = f"those of RecBole's own representations differ by {largest:.1e} at most"
     if expected == found:
         return f"same metrics of the same representations: {show(found)}; {own}"
     return f"METRICS DIFFER: RecBole {show(expected)}; ours {show(found)}; {own}"
