@@ -14,6 +14,7 @@ from recbole_darec.experiment.files import save_figure
 
 # Okabe and Ito, which all readers can tell apart.
 _COLORS = ("#0072B2", "#E69F00", "#CC79A7")
+_IN_A_ROW = 4
 
 
 def draw_gains(gains: pd.DataFrame, kinds: Sequence[str], file: Path) -> None:
@@ -27,11 +28,9 @@ def draw_gains(gains: pd.DataFrame, kinds: Sequence[str], file: Path) -> None:
     metrics = list(gains["metric"].unique())
     variants = list(gains["variant"].unique())
     columns = ["gain", *(f"{kind}_gain" for kind in kinds if f"{kind}_gain" in gains)]
-    size = (1.5 + 3 * len(metrics), 1 + 0.45 * len(variants))
-    figure = Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
+    figure, panels = _panels(len(metrics), height=0.8 + 0.4 * len(variants))
     height = 0.8 / len(columns)
-    for axes, metric in zip(panels, metrics, strict=True):
+    for number, (axes, metric) in enumerate(zip(panels, metrics, strict=True)):
         rows = gains[gains["metric"] == metric].set_index("variant").reindex(variants)
         for i, (column, color) in enumerate(zip(columns, _COLORS, strict=False)):
             place = np.arange(len(variants)) + i * height
@@ -39,9 +38,11 @@ def draw_gains(gains: pd.DataFrame, kinds: Sequence[str], file: Path) -> None:
         axes.axvline(0, color="0.4", linewidth=0.8)
         axes.set_title(metric)
         axes.set_yticks(np.arange(len(variants)) + height * (len(columns) - 1) / 2, variants)
-    panels[0].invert_yaxis()
-    panels[-1].legend(fontsize=8)
+        axes.tick_params(labelleft=number % _IN_A_ROW == 0)
+        axes.invert_yaxis()
+        axes.locator_params(axis="x", nbins=4)
     figure.supxlabel("gain over the backbone without alignment", fontsize=9)
+    _legend(figure, panels[0])
     save_figure(figure, file)
 
 
@@ -56,14 +57,29 @@ def draw_curve(points: pd.DataFrame, kinds: Sequence[str], file: Path) -> None:
         file: ``.png``, ``.pdf`` or ``.svg``.
     """
     metrics = list(points["metric"].unique())
-    figure = Figure(figsize=(1 + 3 * len(metrics), 3), layout="constrained")
-    panels = figure.subplots(1, len(metrics), squeeze=False)[0]
+    figure, panels = _panels(len(metrics), height=2.6)
     for axes, metric in zip(panels, metrics, strict=True):
         _draw_panel(axes, points[points["metric"] == metric], kinds)
         axes.set_title(metric)
         axes.set_xlabel(points["key"].iloc[0])
-    panels[0].legend(fontsize=8)
+    _legend(figure, panels[0])
     save_figure(figure, file)
+
+
+def _panels(count: int, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure of so many panels of a height in inches, four to a row at most."""
+    columns = min(count, _IN_A_ROW)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(1 + 2.8 * columns, 0.6 + height * rows), layout="constrained")
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for spare in panels[count:]:
+        spare.remove()
+    return figure, panels[:count]
+
+
+def _legend(figure: Figure, axes: Axes) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), fontsize=8)
 
 
 def _draw_panel(axes: Axes, rows: pd.DataFrame, kinds: Sequence[str]) -> None:
