@@ -84,6 +84,8 @@ def draw_parallel_coordinates(
     parallel_coordinates(
         values.sort_values(score), "third", ax=axes, color=["0.7", "tab:blue", "tab:red"], alpha=0.8
     )
+    axes.legend().remove()
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3)
     ticks = [f"{key}\n{_range(dimension)}" for key, dimension in dimensions.items()]
     axes.set_xticklabels([*ticks, f"{score}\n{low:g} to {high:g}"], fontsize=8)
     axes.set_yticks([])
