@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -66,6 +67,10 @@ class Alignment(nn.Module, ABC):
             batch: ids of the step's users, positive and negative items.
             active: names of the terms whose weight is not 0; only these need be computed.
         """
+
+    def semantic_input(self, vectors: np.ndarray) -> np.ndarray:
+        """Vectors ``(m, d_L)`` of the raw embedding space, as they would stand in a table."""
+        return vectors
 
     def mask(self, ego: Tensor) -> Tensor:
         """The backbone's input embeddings ``(n_users + n_items, ego_dim)``, some rows masked.

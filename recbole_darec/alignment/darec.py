@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
@@ -18,7 +19,7 @@ from recbole_darec.alignment.matching import MATCHINGS
 from recbole_darec.alignment.orthogonality import OrthogonalityLoss
 from recbole_darec.alignment.projection import ACTIVATIONS, Projection
 from recbole_darec.alignment.sampling import SAMPLINGS, RowSampler
-from recbole_darec.alignment.transform import TRANSFORMS, transform_embeddings
+from recbole_darec.alignment.transform import TRANSFORMS, embedding_transform, transformed
 from recbole_darec.alignment.uniformity import UniformityLoss
 from recbole_darec.backbone.output import CollaborativeOutput
 from recbole_darec.data.side_embeddings import SideEmbeddings
@@ -96,8 +97,10 @@ class DaRec(Alignment):
         users_side: SideEmbeddings,
         items_side: SideEmbeddings,
     ) -> None:
-        sides = transform_embeddings(users_side, items_side, config["embedding_transform"])
+        transform = embedding_transform(users_side, items_side, config["embedding_transform"])
+        sides = transformed(users_side, transform), transformed(items_side, transform)
         super().__init__(config, dim, *sides)
+        self.transform = transform
         self.anchor: str = config["anchor"]
         self.detach: str = config["detach"]
         self.separate = config["structure"] == "separate"
@@ -108,6 +111,10 @@ class DaRec(Alignment):
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
         self._build_encoders(config)
         self._build_losses(config)
+
+    def semantic_input(self, vectors: np.ndarray) -> np.ndarray:
+        """Vectors ``(m, d_L)`` of the raw embedding space, transformed as the table was."""
+        return self.transform(vectors)
 
     def _build_encoders(self, config: Mapping[str, Any]) -> None:
         def encoder(d_in: int) -> Projection:

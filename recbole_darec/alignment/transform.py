@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 from sklearn.decomposition import PCA
 
@@ -9,21 +12,23 @@ from recbole_darec.alignment.checks import require_one_width
 from recbole_darec.data.side_embeddings import SideEmbeddings
 from recbole_darec.keys import ConfigError
 
+Transform = Callable[[np.ndarray], np.ndarray]
 TRANSFORMS = ("none", "center", "whiten")
 
 
-def transform_embeddings(
-    users: SideEmbeddings, items: SideEmbeddings, method: str
-) -> tuple[SideEmbeddings, SideEmbeddings]:
-    """Centre or whiten the embeddings of users and items together.
+def embedding_transform(users: SideEmbeddings, items: SideEmbeddings, method: str) -> Transform:
+    """A map of raw vectors, fitted to the embeddings of users and items together.
 
-    The statistics are those of all rows that have an embedding. Rows without one stay 0.
+    The statistics are those of all rows that have an embedding.
 
     Args:
         users: ``(n_users, d_L)``.
         items: ``(n_items, d_L)``.
         method: ``none``; ``center`` subtracts the mean; ``whiten`` projects on the principal
             components that explain 99 % of the variance, each scaled to variance 1.
+
+    Returns:
+        A function of ``(m, d_L)`` that gives ``(m, d)``; ``d`` is ``d_L`` unless whitened.
 
     Raises:
         ValueError: if the method is unknown.
@@ -32,25 +37,27 @@ def transform_embeddings(
     if method not in TRANSFORMS:
         raise ValueError(f"transform {method!r} is not one of {', '.join(TRANSFORMS)}")
     require_one_width(users, items)
-    if method == "none":
-        return users, items
-    sides = (users, items)
-    rows = np.concatenate([side.table[side.present].cpu().numpy() for side in sides])
+    rows = np.concatenate([side.table[side.present].cpu().numpy() for side in (users, items)])
     if method == "whiten" and len(rows) < 2:
         raise ConfigError(
             f"key 'embedding_transform' is 'whiten', but only {len(rows)} rows have an embedding; "
             "use 'none'"
         )
-    if not len(rows):
-        return users, items
-    mean = rows.mean(0)
-    pca = PCA(0.99, whiten=True, svd_solver="full").fit(rows) if method == "whiten" else None
-    made = []
-    for side in sides:
-        present = side.present.cpu().numpy()
-        own = side.table[side.present].cpu().numpy()
-        own = own - mean if pca is None or not len(own) else pca.transform(own)
-        table = np.zeros((len(side), own.shape[1]), dtype=np.float32)
-        table[present] = own
-        made.append(SideEmbeddings(table, present))
-    return made[0], made[1]
+    if method == "none" or not len(rows):
+        return np.asarray
+    if method == "center":
+        return partial(np.add, -rows.mean(0))
+    pca: Transform = PCA(0.99, whiten=True, svd_solver="full").fit(rows).transform
+    return pca
+
+
+def transformed(side: SideEmbeddings, transform: Transform) -> SideEmbeddings:
+    """The same embeddings with ``transform`` applied; rows without one stay 0.
+
+    Args:
+        side: ``(n, d_L)``.
+        transform: what ``embedding_transform`` made.
+    """
+    present, raw = side.present.cpu().numpy(), side.table.cpu().numpy()
+    table = transform(raw)
+    return side if table is raw else SideEmbeddings(np.where(present[:, None], table, 0), present)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.linear_model import LinearRegression
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
 
@@ -131,13 +130,10 @@ def new_item_vectors(
 def _semantic_rows(run: Run, vectors: np.ndarray, space: str) -> tuple[np.ndarray, np.ndarray]:
     """Unit rows of known and new items whose inner products are the cosines of ``space``."""
     alignment: Any = run.model.alignment
-    raw = run.dataset.side_embeddings(run.dataset.iid_field)
-    table, present = alignment.items_side.table, raw.present.cpu().numpy()
-    if not torch.equal(table.cpu(), raw.table.cpu()):
-        # Centring and whitening are affine; so the map is found from where it was applied.
-        rows = raw.table.cpu().numpy()[present], table.cpu().numpy()[present]
-        vectors = LinearRegression().fit(*rows).predict(vectors)
-    query = torch.as_tensor(vectors, dtype=table.dtype, device=table.device)
+    table = alignment.items_side.table
+    query = torch.as_tensor(
+        alignment.semantic_input(vectors), dtype=table.dtype, device=table.device
+    )
     pairs = [] if space == "shared" else [(table, query)]
     projection = alignment.projection if isinstance(alignment, RLMRecCon) else None
     encoder = getattr(alignment, "semantic_shared", projection)

@@ -1,9 +1,14 @@
 import numpy as np
 import pytest
 
-from recbole_darec.alignment.transform import transform_embeddings
+from recbole_darec.alignment.transform import embedding_transform, transformed
 from recbole_darec.data.side_embeddings import SideEmbeddings
 from recbole_darec.keys import ConfigError
+
+
+def transform_embeddings(users, items, method):
+    transform = embedding_transform(users, items, method)
+    return transformed(users, transform), transformed(items, transform)
 
 
 def present_rows(*sides):
@@ -35,6 +40,19 @@ def test_whitening_drops_directions_without_variance():
 def test_none_changes_nothing(world):
     users, items = world.side(5), world.side(6)
     assert transform_embeddings(users, items, "none") == (users, items)
+
+
+@pytest.mark.parametrize("method", ["none", "center", "whiten"])
+def test_a_known_row_is_mapped_to_its_row_of_the_table(world, method):
+    """Also with fewer rows than dimensions, where no linear fit could find the map."""
+    users, items = world.side(3), world.side(4)
+    transform = embedding_transform(users, items, method)
+    np.testing.assert_allclose(
+        transform(items.table[2:3].numpy()), transformed(items, transform).table[2:3], atol=1e-6
+    )
+    if method == "center":
+        mean = present_rows(users, items).mean(0)
+        np.testing.assert_allclose(transform(np.ones((1, len(mean)))), 1 - mean[None], atol=1e-6)
 
 
 def test_a_kind_without_any_text(world):

@@ -32,24 +32,30 @@ def test_a_text_of_a_known_item_lands_on_that_item(finished, model, overrides):
     np.testing.assert_allclose(found, scored_vectors(run.model)[1][5:9], atol=1e-5)
 
 
+@pytest.mark.parametrize("transform", ["none", "center"])
 @pytest.mark.parametrize("space", ["both", "shared", "raw"])
-def test_vectors_in_plain_loops(finished, space):
-    run = load(finished())
+def test_vectors_in_plain_loops(finished, space, transform):
+    run = load(finished(embedding_transform=transform))
     new = NewItems.from_texts(run, TEXTS)
-    table, shared = run.model.alignment.items_side.table, run.model.alignment.semantic_shared
+    side, users = (run.dataset.side_embeddings(field) for field in ("item_id", "user_id"))
+    rows = [*side.table[side.present].tolist(), *users.table[users.present].tolist()]
+    mean = np.mean(rows, axis=0) if transform == "center" else 0.0
+    shared = run.model.alignment.semantic_shared
+    known = {"raw": side.table.numpy() - mean}
+    asked = {"raw": new.vectors - mean}
     with torch.no_grad():
-        known = {"raw": table.numpy(), "shared": shared(table).numpy()}
-        asked = {"raw": new.vectors, "shared": shared(torch.from_numpy(new.vectors)).numpy()}
+        known["shared"] = shared(torch.from_numpy(known["raw"]).float()).numpy()
+        asked["shared"] = shared(torch.from_numpy(asked["raw"]).float()).numpy()
     used = ["raw", "shared"] if space == "both" else [space]
     items = scored_vectors(run.model)[1].double().numpy()
     for row, vector in enumerate(new_item_vectors(run, new, 3, space)):
         cosines = {
             i: sum(float(unit(known[s][i]) @ unit(asked[s][row])) for s in used) / len(used)
-            for i in range(1, len(table))
+            for i in np.flatnonzero(side.present.numpy())
         }
         best = sorted(cosines, key=lambda i: -cosines[i])[:3]
-        mean = sum(cosines[i] * items[i] for i in best) / sum(cosines[i] for i in best)
-        np.testing.assert_allclose(vector, mean, atol=1e-5)
+        mean_vector = sum(cosines[i] * items[i] for i in best) / sum(cosines[i] for i in best)
+        np.testing.assert_allclose(vector, mean_vector, atol=1e-5)
 
 
 def test_spaces_that_are_not_there(finished):
