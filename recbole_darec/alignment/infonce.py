@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from recbole_darec.alignment.checks import require_same_shape
+from recbole_darec.backbone.contrast import mean_log_sum_exp
 
 
 class InfoNCELoss(nn.Module):
@@ -24,22 +26,47 @@ class InfoNCELoss(nn.Module):
         super().__init__()
         self.temperature = _positive(temperature)
 
-    def forward(self, anchors: Tensor, positives: Tensor, candidates: Tensor) -> Tensor:
+    def forward(
+        self,
+        anchors: Tensor,
+        positives: Tensor,
+        candidates: Tensor,
+        anchor_counts: Tensor | None = None,
+        candidate_counts: Tensor | None = None,
+    ) -> Tensor:
         """Loss; 0 where there is no anchor.
+
+        Rows that stand several times are given once, with their count: the loss is that of the
+        repeated rows, at the cost of the distinct ones.
 
         Args:
             anchors: ``(n, d)``.
             positives: ``(n, d)``.
             candidates: ``(m, d)``, the positives among them.
+            anchor_counts: how often each anchor, with its positive, stands in the mean, ``(n,)``.
+            candidate_counts: how often each candidate stands in the sum, ``(m,)``.
 
         Raises:
-            ValueError: if anchors and positives differ in shape.
+            ValueError: if anchors and positives differ in shape, or there are not as many counts
+                as rows.
         """
         require_same_shape(("anchors", anchors), ("positives", positives))
         if not len(anchors):
             return (anchors.sum() + positives.sum()) * 0.0
-        rows = (_unit(anchors), _unit(positives), _unit(candidates))
-        return -_log_shares(*rows, temperature=self.temperature).mean()
+        ours, theirs = _unit(anchors) / self.temperature, _unit(candidates)
+        alike: Tensor = torch.linalg.vecdot(ours, _unit(positives))
+        weights = torch.ones_like(alike) if anchor_counts is None else anchor_counts.to(alike)
+        if candidate_counts is not None:
+            if candidate_counts.shape != candidates.shape[:1]:
+                raise ValueError(
+                    f"{len(candidates)} candidates but counts of shape "
+                    f"{tuple(candidate_counts.shape)}"
+                )
+            # n exp(a c) = exp(a c + 1 log n): the counts are one more column.
+            ours = F.pad(ours, (0, 1), value=1.0)
+            theirs = torch.cat((theirs, candidate_counts.to(theirs).log()[:, None]), 1)
+        negative = mean_log_sum_exp(ours, theirs, weights)
+        return negative - (weights * alike).sum() / weights.sum()
 
 
 class ReconstructionLoss(nn.Module):
@@ -72,7 +99,8 @@ class ReconstructionLoss(nn.Module):
         if not len(reconstructed):
             return (reconstructed.sum() + targets.sum()) * 0.0
         ours, theirs = F.normalize(reconstructed, dim=1), F.normalize(targets, dim=1)
-        shares = _log_shares(ours, theirs, theirs, self.temperature).exp()
+        hits = (ours * theirs).sum(1) / self.temperature
+        shares = (hits - (ours @ theirs.T / self.temperature).logsumexp(1)).exp()
         return -(shares + 1e-8).log().mean()
 
 
@@ -83,11 +111,5 @@ def _positive(temperature: float) -> float:
 
 
 def _unit(rows: Tensor) -> Tensor:
+    rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
     return rows / (1e-8 + rows.square().sum(1, keepdim=True)).sqrt()
-
-
-def _log_shares(
-    anchors: Tensor, positives: Tensor, candidates: Tensor, temperature: float
-) -> Tensor:
-    hits = (anchors * positives).sum(1) / temperature
-    return hits - (anchors @ candidates.T / temperature).logsumexp(1)

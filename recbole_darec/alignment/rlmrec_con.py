@@ -14,6 +14,7 @@ from recbole_darec.alignment.infonce import InfoNCELoss
 from recbole_darec.alignment.projection import Projection
 from recbole_darec.backbone.output import CollaborativeOutput
 from recbole_darec.data.side_embeddings import SideEmbeddings
+from recbole_darec.gather import rows_of
 from recbole_darec.keys import Key
 
 if TYPE_CHECKING:
@@ -65,12 +66,15 @@ class RLMRecCon(Alignment):
         if "con" not in active:
             return {}
         users = batch.users[self.users_side.present[batch.users]]
-        ids = self.present_users if self.all_users else torch.unique(users)
+        distinct, counts = torch.unique(users, return_counts=True)
+        ids = self.present_users if self.all_users else distinct
         projected = self.projection(self.users_side.table[ids])
-        total = self.loss(output.users[users], projected[torch.searchsorted(ids, users)], projected)
+        positives = rows_of(projected, torch.searchsorted(ids, distinct))
+        total = self.loss(rows_of(output.users, distinct), positives, projected, counts)
         for items in (batch.positives, batch.negatives):
             items = items[self.items_side.present[items]]
-            distinct, position = torch.unique(items, return_inverse=True)
-            projected = self.projection(self.items_side.table[distinct])[position]
-            total = total + self.loss(output.items[items], projected, projected)
+            distinct, counts = torch.unique(items, return_counts=True)
+            projected = self.projection(self.items_side.table[distinct])
+            anchors = rows_of(output.items, distinct)
+            total = total + self.loss(anchors, projected, projected, counts, counts)
         return {"con": total}

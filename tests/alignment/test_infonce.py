@@ -2,6 +2,8 @@ import math
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from recbole_darec.alignment.infonce import InfoNCELoss, ReconstructionLoss
 
@@ -25,6 +27,30 @@ def test_infonce_equals_the_published_sum_over_plain_loops(scale):
         total += -hit + math.log(sum(all_hits))
     loss = InfoNCELoss(0.2)(anchors, positives, candidates)
     assert loss.item() == pytest.approx(total / 5, abs=1e-10)
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    times=st.lists(st.integers(1, 5), min_size=4, max_size=4),
+    candidate_times=st.lists(st.integers(1, 300), min_size=6, max_size=6),
+)
+def test_counts_stand_for_repeated_rows(times, candidate_times):
+    loss, picked = InfoNCELoss(0.2), torch.tensor([5, 0, 3, 3])
+    once, repeated = [], []
+    for made, counted in ((once, True), (repeated, False)):
+        anchors, candidates = rows(4, 3).requires_grad_(), rows(6, 3, seed=1).requires_grad_()
+        counts, candidate_counts = torch.tensor(times), torch.tensor(candidate_times)
+        if counted:
+            value = loss(anchors, candidates[picked], candidates, counts, candidate_counts)
+        else:
+            value = loss(
+                anchors.repeat_interleave(counts, 0),
+                candidates[picked].repeat_interleave(counts, 0),
+                candidates.repeat_interleave(candidate_counts, 0),
+            )
+        made.extend([value, *torch.autograd.grad(value, [anchors, candidates])])
+    for ours, theirs in zip(once, repeated, strict=True):
+        torch.testing.assert_close(ours, theirs)
 
 
 @pytest.mark.parametrize("temperature", [0.05, 0.2, 1.0])
@@ -64,5 +90,9 @@ def test_wrong_input():
         ValueError, match=r"anchors and positives must have one shape, got \(3, 4\)"
     ):
         InfoNCELoss(1)(rows(3, 4), rows(2, 4), rows(2, 4))
+    with pytest.raises(ValueError, match=r"5 candidates but counts of shape \(2,\)"):
+        InfoNCELoss(1)(rows(3, 4), rows(3, 4), rows(5, 4), None, torch.ones(2))
+    with pytest.raises(ValueError, match=r"3 anchors but weights of shape \(2,\)"):
+        InfoNCELoss(1)(rows(3, 4), rows(3, 4), rows(5, 4), torch.ones(2))
     with pytest.raises(ValueError, match="reconstructed and targets must have one shape"):
         ReconstructionLoss(1)(rows(3, 4), rows(2, 4))
