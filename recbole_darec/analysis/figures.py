@@ -98,22 +98,34 @@ def _map(axis: Axes, blocks: Representations, names: tuple[str, str], seed: int)
 
 
 def similarity(analysis: Analysis, seed: int = 0) -> Figure:
-    """Cosines between shared parts, both sides, before and after training."""
+    """Cosines that the global term compares, of both sides, before and after training."""
     after = analysis.after
     chosen = sample(np.arange(len(after.joint(SHARED[0]))), _MATRIX_ROWS, seed)
     order = chosen[_along_the_main_axis(after.joint(SHARED[0])[chosen])]
+    panels = _matrices(analysis, order)
     with rc_context(_STYLE):
-        figure, axes = _new(8, 7, 2, 2)
-        for row, (when, blocks) in enumerate(
-            (("before training", analysis.before), ("after training", after))
-        ):
-            for column, matrix in enumerate(similarity_matrices(blocks, order)):
-                axis = axes[2 * row + column]
-                image = axis.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
-                axis.set_title(f"{('collaborative', 'semantic')[column]}, {when}")
-                axis.set(xticks=[], yticks=[])
+        figure, axes = _new(8, 7, 2, 2) if len(panels) == 4 else _new(8, 3, 3)
+        for axis, (title, matrix) in zip(axes, panels, strict=True):
+            image = axis.imshow(matrix, cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
+            axis.set_title(title)
+            axis.set(xticks=[], yticks=[])
         figure.colorbar(image, ax=axes, shrink=0.6, label="cosine")
     return figure
+
+
+def _matrices(analysis: Analysis, order: np.ndarray) -> list[tuple[str, np.ndarray]]:
+    semantic = analysis.tables["structure"]["semantic"].iloc[-1]
+    before = similarity_matrices(analysis.before, order, semantic)
+    after = similarity_matrices(analysis.after, order, semantic)
+    panels = [
+        (f"{SHARED[0]}, before training", before[0]),
+        (f"{semantic}, before training", before[1]),
+        (f"{SHARED[0]}, after training", after[0]),
+        (f"{semantic}, after training", after[1]),
+    ]
+    if np.array_equal(before[1], after[1]):  # the raw text is not trained
+        panels[1:] = [panels[2], (f"{semantic}, before and after", after[1])]
+    return panels
 
 
 def _along_the_main_axis(rows: np.ndarray) -> np.ndarray:

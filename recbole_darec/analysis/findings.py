@@ -14,11 +14,7 @@ def findings(tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
     """What the tables of an analysis say, in sentences."""
     yield from _collapse(tables["shape"])
     if "structure" in tables:
-        before, after = map(_correlation, tables["structure"]["correlation"])
-        yield (
-            f"The correlation of the two sides' similarity matrices of shared parts is {after} "
-            f"after training ({before} before)."
-        )
+        yield from _structure(tables["structure"])
         yield from _disentanglement(tables["pairs"])
     if "agreement" in tables:
         found = tables["agreement"].iloc[0]
@@ -30,6 +26,18 @@ def findings(tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
         yield from _relevance(tables["relevance"])
     if "information_gap" in tables:
         yield tables["information_gap"]["verdict"][0]
+
+
+def _structure(table: pd.DataFrame) -> Iterator[str]:
+    for block, found in table.groupby("semantic", sort=False):
+        before, after = map(_correlation, found["correlation"])
+        matrices = (
+            "The correlation of the two sides' similarity matrices of shared parts"
+            if block == "L shared"
+            else "That of the collaborative shared part's matrix with the raw text's, which this "
+            "run's global term compares,"
+        )
+        yield f"{matrices} is {after} after training ({before} before)."
 
 
 def _collapse(shape: pd.DataFrame) -> Iterator[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +12,7 @@ from sklearn.cluster import KMeans
 from sklearn.preprocessing import normalize
 
 from recbole_darec.alignment.matching import match_centers
-from recbole_darec.analysis.representations import SHARED, Representations
+from recbole_darec.analysis.representations import RAW, SHARED, Representations
 
 
 @dataclass(frozen=True)
@@ -41,34 +43,56 @@ class PreferenceCenters:
         return matrix
 
 
-def preference_centers(
-    blocks: Representations, count: int, matching: str = "hungarian", seed: int = 0
+def trained_centers(
+    blocks: Representations, config: Mapping[str, Any], seed: int = 0
 ) -> PreferenceCenters:
-    """K-means on users and items together, each side's shared part for itself, then matched.
+    """The centres that the run's ``n_centers``, ``matching`` and ``anchor`` speak of."""
+    clustered = RAW[1] if config["anchor"] == "raw" else SHARED[1]
+    return preference_centers(blocks, config["n_centers"], config["matching"], seed, clustered)
+
+
+def preference_centers(
+    blocks: Representations,
+    count: int,
+    matching: str = "hungarian",
+    seed: int = 0,
+    clustered: str = SHARED[1],
+) -> PreferenceCenters:
+    """K-means on users and items together, each side for itself; means of shared parts, matched.
 
     Args:
         blocks: representations with shared parts.
         count: number K of centres on each side; fewer where a side has fewer different rows.
         matching: as DaRec's key ``matching``.
         seed: of k-means.
+        clustered: block on whose rows the semantic clusters are found; DaRec's ``anchor: raw``
+            finds them on ``L raw``.
 
     Raises:
         ValueError: if there are no shared parts.
     """
     if not blocks.disentangled:
         raise ValueError("preference centres need the shared parts of DaRec")
-    sides = [blocks.joint(name) for name in SHARED]
+    sides = [blocks.joint(name) for name in (SHARED[0], clustered)]
     count = min(count, *(len(np.unique(rows, axis=0)) for rows in sides))
-    fits = [KMeans(count, n_init=4, random_state=seed).fit(rows) for rows in sides]
-    first, second = (torch.from_numpy(fit.cluster_centers_) for fit in fits)
-    matched = match_centers(first, second, matching).numpy()
-    labels = [fits[0].labels_, np.argsort(matched)[fits[1].labels_]]
+    found = [KMeans(count, n_init=4, random_state=seed).fit_predict(rows) for rows in sides]
+    first, second = (
+        _means(blocks.joint(name), labels, count)
+        for name, labels in zip(SHARED, found, strict=True)
+    )
+    pair = torch.from_numpy(first), torch.from_numpy(second)
+    matched = match_centers(*pair, matching).numpy()
+    labels = [found[0], np.argsort(matched)[found[1]]]
     return PreferenceCenters(
-        fits[0].cluster_centers_,
-        fits[1].cluster_centers_[matched],
+        first,
+        second[matched],
         np.stack([np.bincount(label, minlength=len(matched)) for label in labels]),
         float((labels[0] == labels[1]).mean()),
     )
+
+
+def _means(rows: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
+    return np.stack([rows[labels == label].mean(axis=0) for label in range(count)])
 
 
 def nearest_items(centers: np.ndarray, items: np.ndarray, rows: np.ndarray, k: int) -> np.ndarray:

@@ -17,8 +17,8 @@ from recbole_darec.analysis.sections import SECTIONS, Section
 from recbole_darec.keys import ConfigError
 
 _KEYS = (
-    "kind", "block", "first", "second", "metric", "source", "group", "when", "center", "epoch",
-    "collaborative_center", "semantic_center",
+    "kind", "block", "first", "second", "metric", "source", "group", "semantic", "when", "center",
+    "epoch", "collaborative_center", "semantic_center",
 )  # fmt: skip
 
 

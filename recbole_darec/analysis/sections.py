@@ -70,21 +70,23 @@ SECTIONS = (
     Section(
         "structure",
         "Similarity structure before and after training",
-        "DaRec's global term pulls the two sides' similarity matrices of shared parts together. "
+        "DaRec's global term pulls similarity matrices together: those of the two sides' shared "
+        "parts or, with anchor: raw (the default), that of C shared to that of L raw, the text. "
         "Correlation is that of the two matrices' entries above the diagonal.",
         ("structure",),
         "Cosines between the same users and items, in the same order (by likeness of the trained "
-        "collaborative shared part) in all four panels. The lower pair should show the same "
-        "blocks; the upper pair need not.",
+        "collaborative shared part) in all panels. After training both sides should show the same "
+        "blocks; before, they need not.",
         figures.similarity,
         ("structure",),
     ),
     Section(
         "centers",
         "Preference centres",
-        "K-means on each side's shared parts, users and items together; centres are matched as in "
-        "training and named by the items with the highest cosine. Agreement is the share of users "
-        "and items whose clusters on both sides are a matched pair.",
+        "K-means on each side's shared parts, users and items together (with anchor: raw the "
+        "semantic clusters are found on L raw, as in training); centres are means of shared parts, "
+        "matched as in training and named by the items with the highest cosine. Agreement is the "
+        "share of users and items whose clusters on both sides are a matched pair.",
         ("agreement", "centers"),
         "Cosine of each collaborative centre (row) with each semantic one (column), in matched "
         "order. A red diagonal on a pale ground: matched centres agree and the others are told "

@@ -1,6 +1,9 @@
-"""How alike the similarity structures of both sides' shared parts are."""
+"""How alike the similarity structures of both sides are."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -14,14 +17,19 @@ _SAME = 1e-12
 
 
 def similarity_matrices(
-    blocks: Representations, chosen: np.ndarray
+    blocks: Representations, chosen: np.ndarray, semantic: str = SHARED[1]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cosines of the shared parts of some rows of users above items, one matrix a side."""
-    collaborative, semantic = (cosine_similarity(blocks.joint(name)[chosen]) for name in SHARED)
-    return collaborative, semantic
+    """Cosines of some rows of users above items: of ``C shared`` and of a semantic block."""
+    first, second = (cosine_similarity(blocks.joint(n)[chosen]) for n in (SHARED[0], semantic))
+    return first, second
 
 
-def structure(before: Representations, after: Representations, seed: int = 0) -> pd.DataFrame:
+def structure(
+    before: Representations,
+    after: Representations,
+    seed: int = 0,
+    semantic: Sequence[str] = SHARED[1:],
+) -> pd.DataFrame:
     """Correlation and mean squared difference of both sides' matrices, above the diagonal.
 
     The correlation is NaN where a matrix is the same everywhere.
@@ -30,17 +38,20 @@ def structure(before: Representations, after: Representations, seed: int = 0) ->
         before: representations before training.
         after: representations of the same users and items after it.
         seed: of the sample of 1,000 rows.
+        semantic: blocks of the semantic side, each of which is set beside ``C shared``.
 
     Returns:
-        Columns ``when``, ``correlation``, ``mean_squared_difference``.
+        Columns ``semantic`` (the block), ``when``, ``correlation``, ``mean_squared_difference``.
     """
     rows = []
-    for when, blocks in (("before training", before), ("after training", after)):
-        chosen = sample(np.arange(len(blocks.joint(SHARED[0]))), _ROWS, seed)
-        upper = np.triu_indices(len(chosen), 1)
-        first, second = (matrix[upper] for matrix in similarity_matrices(blocks, chosen))
+    chosen = sample(np.arange(len(after.joint(SHARED[0]))), _ROWS, seed)
+    upper = np.triu_indices(len(chosen), 1)
+    times = (("before training", before), ("after training", after))
+    for name, (when, blocks) in product(semantic, times):
+        first, second = (matrix[upper] for matrix in similarity_matrices(blocks, chosen, name))
         rows.append(
             {
+                "semantic": name,
                 "when": when,
                 "correlation": _correlation(first, second),
                 "mean_squared_difference": float(np.mean((first - second) ** 2)),

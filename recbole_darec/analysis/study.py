@@ -30,11 +30,11 @@ from recbole_darec.analysis.mutual_information import knn_mutual_information
 from recbole_darec.analysis.preference import (
     PreferenceCenters,
     nearest_items,
-    preference_centers,
+    trained_centers,
 )
 from recbole_darec.analysis.probes import label_probe, modality_probe, number_probe
 from recbole_darec.analysis.relevance import relevance, split_parts
-from recbole_darec.analysis.representations import RAW, Representations, representations
+from recbole_darec.analysis.representations import RAW, SHARED, Representations, representations
 from recbole_darec.analysis.sampling import sample
 from recbole_darec.analysis.similarity import cross_correlation, linear_cka
 from recbole_darec.analysis.structure import structure
@@ -85,9 +85,9 @@ def analyze(run: Run | str | os.PathLike[str], seed: int = 0, **moved: Any) -> A
         tables["relevance"] = relevance(after, measured, seed)
     centers = None
     if after.disentangled:
-        tables["structure"] = structure(before, after, seed)
-        count, matching = run.config["n_centers"], run.config["matching"]
-        centers = preference_centers(after, min(count, len(after.item_rows)), matching, seed)
+        anchored = RAW[1:] if run.config["anchor"] == "raw" else ()
+        tables["structure"] = structure(before, after, seed, (SHARED[1], *anchored))
+        centers = trained_centers(after, run.config, seed)
         tables |= _centers(centers, after, named)
     if (run.folder.path / FILE_NAME).is_file():
         tables["groups"] = _groups(run)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.preprocessing import normalize
 
-from recbole_darec.analysis.preference import nearest_items, preference_centers
+from recbole_darec.analysis.preference import nearest_items, trained_centers
 from recbole_darec.analysis.representations import Representations, representations
 from recbole_darec.inference.history import history_matrix
 from recbole_darec.recommend.recommendations import Recommendations
@@ -39,9 +39,7 @@ class Explainer:
             if name
         }
         self._centers = (
-            preference_centers(self.blocks, run.config["n_centers"], run.config["matching"])
-            if self.blocks.disentangled
-            else None
+            trained_centers(self.blocks, run.config) if self.blocks.disentangled else None
         )
 
     def history_of(self, user: str) -> list[str]:

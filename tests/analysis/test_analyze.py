@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.cluster import KMeans
 
 from recbole_darec.analysis import command, figures, study
 from recbole_darec.analysis.groups import ITEM_GROUPS
@@ -163,6 +164,49 @@ def test_repr_holds_the_findings(darec):
     assert "information gap" in repr(darec)
 
 
+WHEN = ("before", "after")
+
+
+def plain_correlation(blocks, first, second):
+    """Correlation of the cosines of all pairs of rows (150 are fewer than are sampled)."""
+    found = []
+    for name in (first, second):
+        rows = blocks.joint(name)
+        rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        found.append([rows[i] @ rows[j] for i in range(len(rows)) for j in range(i)])
+    return np.corrcoef(*found)[0, 1]
+
+
+@pytest.mark.parametrize(
+    ("anchor", "semantic"), [("raw", ["L shared", "L raw"]), ("none", ["L shared"])]
+)
+def test_structure_is_that_which_the_anchor_compares(finished, anchor, semantic):
+    """The default's global term never sees the semantic shared part."""
+    analysis = analyze(finished(anchor=anchor))
+    table = analysis.tables["structure"].set_index(["semantic", "when"])["correlation"]
+    for name in semantic:
+        for when, blocks in (("before", analysis.before), ("after", analysis.after)):
+            expected = plain_correlation(blocks, "C shared", name)
+            assert table[name, f"{when} training"] == pytest.approx(expected, abs=1e-9)
+    assert len(table) == 2 * len(semantic)
+    said = [text for text in analysis.findings if "which this run's global term compares" in text]
+    assert len(said) == len(semantic) - 1
+    titles = [axis.get_title() for axis in figures.similarity(analysis).axes]
+    drawn = {"raw": ["L raw, before and after"], "none": [f"L shared, {t} training" for t in WHEN]}
+    assert [title for title in titles if title.startswith("L")] == drawn[anchor]
+    assert [t for t in titles if t.startswith("C")] == [f"C shared, {t} training" for t in WHEN]
+
+
+@pytest.mark.parametrize(("anchor", "clustered"), [("raw", "L raw"), ("none", "L shared")])
+def test_centers_are_found_where_the_anchor_finds_them(finished, anchor, clustered):
+    analysis = analyze(finished(anchor=anchor))
+    blocks, shared = analysis.after, analysis.after.joint("L shared")
+    labels = KMeans(4, n_init=4, random_state=0).fit_predict(blocks.joint(clustered))
+    means = [shared[labels == label].mean(axis=0) for label in range(4)]
+    ours = analysis.centers.semantic
+    np.testing.assert_allclose(sorted(ours.tolist()), sorted(map(list, means)), atol=1e-9)
+
+
 def test_same_seed_same_numbers(darec, finished):
     again = analyze(finished())
     for name, table in darec.tables.items():
@@ -259,7 +303,7 @@ def test_two_runs_stand_side_by_side(darec, rlmrec, tmp_path):
 
 def test_two_runs_keep_the_order_of_rows(darec, rlmrec):
     twice = compared([darec, darec])
-    assert twice["structure"]["when"].tolist() == ["before training", "after training"]
+    assert twice["structure"]["when"].tolist() == 2 * ["before training", "after training"]
     groups = [group for group in ITEM_GROUPS if group in set(darec.tables["groups"]["group"])]
     assert len(groups) > 1
     assert twice["groups"]["group"].tolist() == groups
