@@ -12,6 +12,8 @@ from filelock import FileLock, Timeout
 
 from recbole_darec.keys import ConfigError
 
+_FOREIGN = "{}, line {}, is not a profile of this command; choose another --output"
+
 
 class ProfileFile:
     """Profiles by id, as a text file that training reads (``item_text_file``).
@@ -107,10 +109,16 @@ class ProfileFile:
         return made
 
     def _remove_half_line(self) -> None:
-        if self.path.is_file():
-            with self.path.open("rb+") as file:
-                content = file.read()
-                file.truncate(content.rfind(b"\n") + 1)
+        """Cut what a killed process has left; any other end shows that the file is not ours."""
+        if not self.path.is_file():
+            return
+        whole = sum(1 for _ in _lines(self.path, self._id_field))
+        with self.path.open("rb+") as file:
+            content = file.read()
+            end = content.rfind(b"\n") + 1
+            if not _may_be_torn(content[end:], self._id_field):
+                raise ConfigError(_FOREIGN.format(self.path, whole + 1))
+            file.truncate(end)
 
 
 def made_profiles(path: Path, id_field: str) -> dict[str, str]:
@@ -131,11 +139,24 @@ def _lines(path: Path, id_field: str) -> Iterator[tuple[str, str, bytes]]:
             if not line.endswith(b"\n"):
                 return
             try:
-                row = json.loads(line)
-                identity, digest = str(row[id_field]), row["made"]["from"]
+                identity, digest = _parsed(line, id_field)
             except (ValueError, LookupError, TypeError):
-                raise ConfigError(
-                    f"{path}, line {number}, is not a profile of this command; choose another "
-                    "--output"
-                ) from None
+                raise ConfigError(_FOREIGN.format(path, number)) from None
             yield identity, digest, line
+
+
+def _parsed(line: bytes, id_field: str) -> tuple[str, str]:
+    row = json.loads(line)
+    return str(row[id_field]), row["made"]["from"]
+
+
+def _may_be_torn(rest: bytes, id_field: str) -> bool:
+    """Whether bytes may be the beginning of a line that ``append`` was writing."""
+    try:
+        _parsed(rest, id_field)
+    except (LookupError, TypeError):
+        return False
+    except ValueError:
+        start = json.dumps({id_field: ""}, ensure_ascii=False).encode()[: -len('"}')]
+        return rest.startswith(start) or start.startswith(rest)
+    return True

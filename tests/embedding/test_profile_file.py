@@ -80,6 +80,13 @@ def test_one_writer_at_a_time(tmp_path: Path) -> None:
         ('{"item_id": "7", "profile": "x"}\n', "line 1, is not a profile of this command"),
         ("junk\n", "line 1, is not a profile of this command"),
         ("[1]\n", "line 1, is not a profile of this command"),
+        ('{"item_id": "7", "profile": "x"}', "line 1, is not a profile of this command"),
+        ('[{"mine": "without an end of line"}]', "line 1, is not a profile of this command"),
+        ("a,b\n1,2\n3,4", "line 1, is not a profile of this command"),
+        (
+            '{"item_id": "7", "profile": "x", "made": {"by": "m", "from": "d"}}\n{"mine": 1',
+            "line 2, is not a profile of this command",
+        ),
     ],
 )
 def test_another_file(tmp_path: Path, content: str, message: str) -> None:
