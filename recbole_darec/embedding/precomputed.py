@@ -152,7 +152,8 @@ def _parquet(path: Path) -> Rows:
 
 
 def _csv(path: Path) -> Rows:
-    frame = pd.read_csv(path, dtype={0: str})
+    # A converter, since an id such as NA would be a missing value for a dtype.
+    frame = pd.read_csv(path, converters={0: str})
     return _as_ids(frame.iloc[:, 0]), frame.iloc[:, 1:].to_numpy(dtype=np.float32)
 
 

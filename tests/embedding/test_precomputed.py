@@ -46,6 +46,11 @@ def write(folder: Path, kind: str) -> Path:
     return path
 
 
+def test_ids_that_look_like_missing_values(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("item_id,e0\nNA,1\nnull,2\n,3\n")
+    assert load_embeddings(tmp_path / "x.csv", "item_embedding_file")[0] == ["NA", "null", ""]
+
+
 KINDS = [
     "x.npy/txt",
     "x.npy/csv",
