@@ -39,10 +39,9 @@ class TokenTotals:
 
 def token_lines(encoder: Encoder, chunks: Iterable[list[str]]) -> Iterator[str]:
     """Totals over all texts, in words."""
-    totals, limit = TokenTotals(), None
+    totals, limit = TokenTotals(), encoder.token_counts([])[1]
     for chunk in chunks:
-        counts, limit = encoder.token_counts(chunk)
-        totals.add(counts, limit)
+        totals.add(encoder.token_counts(chunk)[0], limit)
     about = "" if encoder.counts_exactly else "about "
     yield (
         f"{totals.texts} texts, {about}{totals.tokens} tokens, the longest {totals.longest}; "

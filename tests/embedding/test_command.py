@@ -110,7 +110,7 @@ def test_preview_shows_the_cut_of_what_is_stored(
     embed(*arguments, "--preview", "1")
     out = capsys.readouterr().out
     assert "in all: 1 texts are cut at the limit: 46 tokens (14.5% of all) are not seen" in out
-    assert "to encode: 0 texts" in out
+    assert "to encode: 0 texts, 0 tokens, the longest 0; limit 256" in out
 
 
 def test_ids_that_match_nothing_are_refused_before_encoding(embed: Embed, tmp_path: Path) -> None:
