@@ -108,8 +108,8 @@ class EmbeddingStore:
             _write(self.folder / f"{stem}{KEYS_SUFFIX}", keys)
         except OSError as error:
             raise ConfigError(
-                f"key 'embedding_dir': {self.folder} cannot be written ({error.strerror}); set it "
-                "to a folder where you may write"
+                f"key 'embedding_dir': {self.folder} cannot be written "
+                f"({error.strerror or error}); set it to a folder where you may write"
             ) from error
 
 
@@ -228,11 +228,15 @@ def _write(path: Path, content: bytes | np.ndarray) -> None:
     if path.exists():
         return
     temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
-    with temporary.open("wb") as file:
-        if isinstance(content, bytes):
-            file.write(content)
-        else:
-            np.save(file, content, allow_pickle=False)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            if isinstance(content, bytes):
+                file.write(content)
+            else:
+                np.save(file, content, allow_pickle=False)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        # On a full disk, what was written of it would keep the disk full.
+        temporary.unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 import json
 import multiprocessing
+import resource
 from pathlib import Path
 
 import numpy as np
@@ -217,6 +218,24 @@ def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match=r"'embedding_dir': .* cannot be written"):
         store_at(tmp_path / "file").append(["a"], vectors_of(["a"]))
+
+
+def test_a_full_disk_is_told_and_not_kept_full(tmp_path: Path) -> None:
+    """A limit on the size of files fails writes as a full disk does."""
+    store, vectors = store_at(tmp_path), np.ones((100, 64), dtype=np.float32)
+    texts = [str(row) for row in range(100)]
+    size, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    try:
+        with pytest.raises(
+            ConfigError, match=r"'embedding_dir': .* cannot be written .6400 requested"
+        ):
+            store.append(texts, vectors)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    assert [path.name for path in store.folder.iterdir()] == ["encoder.json"]
+    store.append(texts, vectors)
+    assert store.lookup(texts)[0].all()
 
 
 def test_keys_are_distinct() -> None:
