@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,6 +105,18 @@ class Ablation:
         wrong = [kind for kind in self.placebos if kind not in PLACEBOS]
         if wrong:
             raise ConfigError(f"{file}: placebo {wrong[0]!r} is none of {', '.join(PLACEBOS)}")
+        self._check_names(file)
+
+    def _check_names(self, file: Path) -> None:
+        lines = self.members()
+        names = [name for line in lines for name in (line.label, *line.placebos.values())]
+        names += {line.base for line in lines}
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        if twice:
+            raise ConfigError(
+                f"{file}: two of its runs are called '{twice[0]}'; call a variant otherwise, or "
+                "take a value away"
+            )
 
     def members(self) -> list[Member]:
         """Its lines: the variants, then the points of the curves."""

@@ -7,6 +7,7 @@ from commanded import command
 from matplotlib.figure import Figure
 from scipy import stats
 
+from recbole_darec.config import Config
 from recbole_darec.experiment import ablate_command, ablation_figures
 from recbole_darec.experiment.ablation import Ablation, Member
 from recbole_darec.experiment.gains import gain_table, gains_as_latex, gains_as_markdown
@@ -70,6 +71,14 @@ def _without(options, key):
     return {k: v for k, v in options.items() if k != key}
 
 
+@pytest.mark.parametrize("name", SUPPLIED)
+def test_supplied_curves_pass_through_the_default(name, settings):
+    ablation = Ablation.read(name)
+    config = Config(ablation.model, "ml-100k")
+    for key, values in ablation.curves.items():
+        assert config[key] in values, key
+
+
 def test_the_four_losses_are_removed_and_alone():
     weights = ("or_weight", "uni_weight", "glo_weight", "loc_weight")
     members = Ablation.read("losses").members()
@@ -87,6 +96,16 @@ def test_the_four_losses_are_removed_and_alone():
         ("model: DaRec\nvariants: [a]", "variants must be 'name: {key: value}'"),
         ("model: DaRec\ncurves: {n_centers: 3}", "curves must be 'key: \\[value"),
         ("model: DaRec\nvariants: {a: {}}\nplacebos: [sugar]", "placebo 'sugar' is none of"),
+        ("model: DaRec\nvariants: {Backbone: {}}", "two of its runs are called 'Backbone'"),
+        (
+            "model: DaRec\nvariants: {n_centers=2: {}}\ncurves: {n_centers: [2]}",
+            "two of its runs are called 'n_centers=2'",
+        ),
+        ("model: DaRec\ncurves: {n_centers: [2, 2]}", "two of its runs are called 'n_centers=2'"),
+        (
+            "model: DaRec\nvariants: {a: {}, 'a [shuffle]': {}}\nplacebos: [shuffle]",
+            "two of its runs are called 'a \\[shuffle\\]'",
+        ),
         ("a: [", "is not valid yaml"),
     ],
 )
