@@ -85,7 +85,7 @@ def side_rows(
         row_of = {identity: row for row, identity in enumerate(known)}
         present = np.array([identity in row_of for identity in ids], dtype=bool)
         _check_common(config, key, present, ids, len(known), known[:3])
-        return SideRows(present, matrix[[row_of[i] for i in ids if i in row_of]])
+        return _without_zeros(present, matrix[[row_of[i] for i in ids if i in row_of]], ids, key)
     row_of = {identity: row for row, identity in enumerate(ids)}
     found, store = encode_source(config, text_source(config, side, key, interactions), row_of)
     used = found.rows >= 0
@@ -94,6 +94,23 @@ def side_rows(
     _check_common(config, key, present, ids, len(found.keys), found.examples)
     keys = found.keys[used][np.argsort(found.rows[used])]
     return SideRows(present, stored_vectors(store, keys))
+
+
+def _without_zeros(
+    present: np.ndarray, vectors: np.ndarray, ids: Sequence[str], key: str
+) -> SideRows:
+    """A vector of zeros has no direction: files use it where there is no embedding."""
+    real: np.ndarray = np.any(vectors, axis=1)
+    if real.all():
+        return SideRows(present, vectors)
+    examples = [ids[row] for row in np.flatnonzero(present)[~real][:5]]
+    what = f"key '{key}': {int((~real).sum())} of {len(real)} vectors are all zeros"
+    if not real.any():
+        raise ConfigError(f"{what}; there is nothing to align with")
+    getLogger().warning(f"{what} and count as missing, e.g. ids {', '.join(examples)}")
+    present = present.copy()
+    present[present] = real
+    return SideRows(present, vectors[real])
 
 
 def text_source(

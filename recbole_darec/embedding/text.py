@@ -239,7 +239,7 @@ def _empty_fields(template: str, frame: pd.DataFrame) -> Counter[str]:
 
 
 def file_source(config: Mapping[str, Any], side: str) -> TextSource:
-    """Texts from ``<side>_text_file``; empty texts are left out.
+    """Texts from ``<side>_text_file``; empty texts are left out with a warning.
 
     Raises:
         ConfigError: if the file cannot be read or a column is missing; while it is read, if an id
@@ -251,12 +251,19 @@ def file_source(config: Mapping[str, Any], side: str) -> TextSource:
 
     def read(report: bool) -> Iterator[Batch]:
         hashes = [np.empty(0, dtype=np.uint64)]
+        empty: list[str] = []
         for frame in read_pieces(path, key):
             frame = frame.reindex(columns=[identifier, column])
             ids = frame[identifier].map(str)
             hashes.append(pd.util.hash_array(ids.to_numpy(dtype=object), categorize=False))
             texts = frame[column].fillna("").map(lambda text: str(text).strip())
+            empty.extend(ids[texts == ""])
             yield [(identity, text) for identity, text in zip(ids, texts, strict=True) if text]
+        if report and empty:
+            getLogger().warning(
+                f"{key} {path}: {len(empty)} ids have an empty text and are left out, e.g. "
+                f"{', '.join(empty[:5])}"
+            )
         if report:
             _check_unique(path, key, identifier, np.concatenate(hashes))
 

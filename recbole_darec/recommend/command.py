@@ -112,7 +112,7 @@ def _explain(recommender: Recommender, result: Recommendations, output: str | No
         for row in rows.to_dict(orient="records"):
             print(f"\n{row['rank']}. {row['item_id']} {row['title']}  score {row['score']:.4f}")
             for column in [name for name in rows.columns if name.startswith(("near", "center"))]:
-                print(f"   {column.replace('_', ' ')}: {row[column]}")
+                print(f"   {column.replace('_', ' ')}: {row[column] or 'none'}")
         print()
 
 

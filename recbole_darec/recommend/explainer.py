@@ -50,7 +50,8 @@ class Explainer:
         """The same table with the reasons as columns.
 
         ``near_collaborative`` and ``near_semantic`` name the items of the history with the highest
-        cosine in each (shared, where there is one) space; ``center`` names the preference centre
+        cosine in each (shared, where there is one) space, the semantic one of those that have a
+        text and empty where the recommended item has none; ``center`` names the preference centre
         that user and item are both nearest to: the one whose lesser cosine of the two is highest.
         """
         table = recommendations.table.copy()
@@ -58,15 +59,19 @@ class Explainer:
         items = [self.recommender.item_rows[item] for item in table["item_id"]]
         pairs = list(zip(users, items, strict=True))
         for side, unit in self._units.items():
-            table[f"near_{side}"] = [self._near(unit, *pair) for pair in pairs]
+            table[f"near_{side}"] = [self._near(side, unit, *pair) for pair in pairs]
         if self._centers is not None:
             meeting = self._meeting(np.array(users), np.array(items))
             named = self._center_names()
             table["center"] = [f"{c + 1}: {named[c]}" for c in meeting]
         return Recommendations(table, recommendations.skipped)
 
-    def _near(self, unit: np.ndarray, user: int, item: int) -> str:
+    def _near(self, side: str, unit: np.ndarray, user: int, item: int) -> str:
         rows = self.history[user].indices
+        if side == "semantic":  # what stands in the rows of items without text says nothing
+            rows = rows[np.isin(rows, self.blocks.item_rows)]
+            if item not in self.blocks.item_rows:
+                return ""
         cosines = unit[rows] @ unit[item]
         best = np.argsort(-cosines, kind="stable")[: self.neighbors]
         names = self._names(rows[best])

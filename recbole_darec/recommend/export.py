@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from logging import getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,8 @@ def export_vectors(
 ) -> list[Path]:
     """Write the vectors of all users and items, float32, without padding.
 
+    Users and items without text are left out of the blocks of the semantic side, with a warning.
+
     The inner product of a user's and an item's ``scored`` vectors is the model's score. ``npy``
     writes ``items.npy`` and the ids in the same order, one a line, in ``items.ids.txt``, which
     ``item_embedding_file`` reads again; ``parquet`` writes columns ``id`` and ``vector``.
@@ -50,30 +53,42 @@ def export_vectors(
     if kind not in FORMATS:
         raise ConfigError(f"format '{kind}' does not exist; expected one of {', '.join(FORMATS)}")
     recommender = Recommender(run, **moved)
-    users, items = recommender.vectors if part == SCORED else _block(recommender.run, part)
+    sides = _sides(recommender, part)
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return [
             file
-            for side, ids, rows in (
-                ("users", recommender.user_ids, users),
-                ("items", recommender.item_ids, items),
-            )
-            for file in _write(folder, side, ids[1:], rows[1:].astype(np.float32), kind)
+            for side, (ids, rows) in sides.items()
+            for file in _write(folder, side, ids, rows.astype(np.float32), kind)
         ]
     except OSError as error:
         raise ConfigError(f"{folder} cannot be written: {error.strerror}") from error
 
 
-def _block(run: Run, part: str) -> tuple[np.ndarray, np.ndarray]:
+def _sides(recommender: Recommender, part: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    ids = {"users": recommender.user_ids, "items": recommender.item_ids}
+    if part == SCORED:
+        pairs = zip(ids.items(), recommender.vectors, strict=True)
+        return {side: (names[1:], rows[1:]) for (side, names), rows in pairs}
     from recbole_darec.analysis.representations import representations
 
-    blocks = representations(run.model)
+    blocks = representations(recommender.run.model)
     if part not in blocks.names:
         known = ", ".join((SCORED, *blocks.names))
         raise ConfigError(f"part '{part}' does not exist; there are {known}")
-    return blocks.users[part], blocks.items[part]
+    found = {}
+    for side, rows, present in (
+        ("users", blocks.users[part], blocks.user_rows),
+        ("items", blocks.items[part], blocks.item_rows),
+    ):
+        chosen = present if part.startswith("L ") else np.arange(1, len(rows))
+        if lacking := len(rows) - 1 - len(chosen):
+            getLogger().warning(
+                f"{lacking} of {len(rows) - 1} {side} have no text: they are left out of '{part}'"
+            )
+        found[side] = (ids[side][chosen], rows[chosen])
+    return found
 
 
 def _write(folder: Path, side: str, ids: np.ndarray, rows: np.ndarray, kind: str) -> list[Path]:

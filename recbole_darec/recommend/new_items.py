@@ -45,8 +45,8 @@ class NewItems:
         """Encode texts, by external id, with the encoder of the run.
 
         Raises:
-            ConfigError: if there are none, the run's items have precomputed vectors, or its model
-                has no text.
+            ConfigError: if there are none or one is empty, the run's items have precomputed
+                vectors, or its model has no text.
         """
         _require_text(run)
         if str(side_source(run.config, "item")).endswith("embedding_file"):
@@ -54,6 +54,9 @@ class NewItems:
                 "the run's items have precomputed vectors: give vectors of the new items from the "
                 "same encoder"
             )
+        empty = [identity for identity, text in texts.items() if not text.strip()]
+        if empty:
+            raise ConfigError(f"new items {', '.join(empty[:10])} have an empty text")
         titles = [
             text if len(text) <= _TITLE else text[: _TITLE - 3] + "..." for text in texts.values()
         ]

@@ -145,6 +145,27 @@ def test_items_without_vector(
             built(toy(item_embedding_file=half, missing_text="error"))
 
 
+def test_vectors_of_zeros_count_as_missing(
+    toy: Make, tmp_path: Path, vectors: np.ndarray, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Many files of vectors have zeros where there was no text."""
+    holes = vectors.copy()
+    holes[[0, 3]] = 0
+    names = [f"i{k}" for k in range(len(vectors))]
+    dataset, _ = built(toy(item_embedding_file=save(tmp_path, "holes", names, holes)))
+    side, tokens = dataset.side_embeddings("item_id"), dataset.field2id_token["item_id"]
+    absent = {str(tokens[row]) for row in np.flatnonzero(~side.present.numpy())}
+    assert absent == {"[PAD]", "i0", "i3"}
+    for row in np.flatnonzero(side.present.numpy()):
+        assert np.array_equal(side.table[row].numpy(), vectors[int(tokens[row][1:])])
+    assert "2 of" in caplog.text
+    assert "vectors are all zeros and count as missing, e.g. ids i" in caplog.text
+    assert f"2 of {dataset.item_num - 1} items have no text and no embedding" in caplog.text
+    nothing = save(tmp_path, "nothing", names, 0 * vectors)
+    with pytest.raises(ConfigError, match="vectors are all zeros; there is nothing to align with"):
+        built(toy(item_embedding_file=nothing))
+
+
 def test_shuffle_permutes_items_and_recomputes_users(toy: Make) -> None:
     real = built(toy())[0]
     dataset, (training, _, _) = built(toy(embedding_placebo="shuffle"))

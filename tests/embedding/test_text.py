@@ -99,7 +99,9 @@ def test_malformed_template(settings: dict[str, Any], template: str) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
-def test_file_texts(settings: dict[str, Any], tmp_path: Any, suffix: str) -> None:
+def test_file_texts(
+    settings: dict[str, Any], tmp_path: Any, suffix: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """Ids stay strings (leading zeros), empty texts are left out, the text column is found."""
     path = tmp_path / f"profiles.{suffix}"
     frame = pd.DataFrame({"item_id": ["007", "8", "9"], "profile": ["A spy", "", "Ünïcode, too"]})
@@ -111,6 +113,7 @@ def test_file_texts(settings: dict[str, Any], tmp_path: Any, suffix: str) -> Non
         frame.to_parquet(path)
     texts = file_source(settings | {"item_text_file": str(path)}, "item").as_dict()
     assert texts == {"007": "A spy", "9": "Ünïcode, too"}
+    assert f"{path}: 1 ids have an empty text and are left out, e.g. 8" in caplog.text
 
 
 def test_integer_ids_of_jsonl(settings: dict[str, Any], tmp_path: Any) -> None:

@@ -1,6 +1,7 @@
 """Reasons are the nearest items of the user's own history, in the right spaces."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from recbole_darec.analysis.preference import nearest_items, preference_centers
@@ -44,6 +45,19 @@ def test_neighbours_in_the_history_are_the_nearest(finished, model, spaces):
                 f"{run.item_ids[i]} {recommender.titles[i]} ({cosines[i]:.2f})" for i in best
             )
             assert row[f"near_{side}"] == expected
+
+
+def test_items_without_text_are_near_to_none(finished, item_texts):
+    """Their rows on the semantic side are all the same, which would be a cosine of 1."""
+    recommender = Recommender(finished(item_text_file=str(item_texts), item_template=None))
+    table = Explainer(recommender, neighbors=3).explain(recommender.recommend(k=5)).table
+    known = set(pd.read_json(item_texts, lines=True, dtype=str)["item_id"])
+    silent = ~table["item_id"].isin(known)
+    assert set(silent) == {True, False}
+    assert (table["near_semantic"] == "").tolist() == silent.tolist()
+    named = {n.split()[0] for text in table["near_semantic"][~silent] for n in text.split("; ")}
+    assert named <= known
+    assert (table["near_collaborative"] != "").all()
 
 
 def test_history_is_that_of_training_and_validation(finished):

@@ -45,6 +45,25 @@ def test_a_part_of_the_alignment(finished, tmp_path):
     np.testing.assert_allclose(items, expected[1:].detach(), atol=1e-6)
 
 
+def test_rows_without_text_are_left_out_of_the_semantic_side(
+    finished, item_texts, tmp_path, caplog
+):
+    run = load(finished(item_text_file=str(item_texts), item_template=None))
+    caplog.clear()
+    export_vectors(run, tmp_path / "C", "npy", "C shared")
+    assert len(read_npy(tmp_path / "C", "items")[0]) == 90
+    assert not caplog.text
+    export_vectors(run, tmp_path / "L", "npy", "L shared")
+    ids, rows = read_npy(tmp_path / "L", "items")
+    side = run.model.alignment.items_side
+    present = np.flatnonzero(side.present)
+    assert ids == list(run.item_ids[present])
+    assert len(ids) == 45
+    expected = run.model.alignment.semantic_shared(side.table[present]).detach()
+    np.testing.assert_allclose(rows, expected, atol=1e-6)
+    assert "45 of 90 items have no text: they are left out of 'L shared'" in caplog.text
+
+
 def test_mistakes(finished, tmp_path):
     run = load(finished("BPR"))
     with pytest.raises(

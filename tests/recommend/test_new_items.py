@@ -145,5 +145,7 @@ def test_mistakes(finished, tmp_path):
         recommender.add_items({"50": "Star Wars"})
     with pytest.raises(ConfigError, match="there are no new items"):
         recommender.add_items({})
+    with pytest.raises(ConfigError, match="new items mute, dumb have an empty text"):
+        recommender.add_items({"mute": "", "told": "A film", "dumb": " "})
     with pytest.raises(ConfigError, match=r"nowhere.jsonl does not exist"):
         NewItems.from_file(recommender.run, tmp_path / "nowhere.jsonl")
