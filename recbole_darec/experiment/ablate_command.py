@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recbole_darec.experiment.ablation import Ablation, Member
-from recbole_darec.experiment.files import write_text
+from recbole_darec.experiment.files import sole_user, write_text
 from recbole_darec.experiment.plan import make_plan, save_plan
 from recbole_darec.experiment.runner import Runner, add_runner_arguments, show_plan
 from recbole_darec.experiment.variant import split_list
@@ -59,14 +59,15 @@ def main(args: argparse.Namespace) -> int:
         return 0
     runner.connect()
     save_plan(output, runs, args.resume)
-    failed = [outcome for outcome in runner.run(runs, output) if outcome.error]
+    with sole_user(output):
+        failed = [outcome for outcome in runner.run(runs, output) if outcome.error]
 
-    from recbole_darec.analysis.tables import user_table
-    from recbole_darec.experiment import results
+        from recbole_darec.analysis.tables import user_table
+        from recbole_darec.experiment import results
 
-    finished = results.measured(output, results.write_runs(output, runs))
-    results.write_tables(output, finished, None, args.cold)
-    write_gains(output, user_table(finished, args.cold), ablation.members())
+        finished = results.measured(output, results.write_runs(output, runs))
+        results.write_tables(output, finished, None, args.cold)
+        write_gains(output, user_table(finished, args.cold), ablation.members())
     return 1 if failed else 0
 
 

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from recbole_darec.experiment.files import sole_user
 from recbole_darec.experiment.plan import PlannedRun, load_plan, make_plan, save_plan
 from recbole_darec.experiment.runner import Runner, add_runner_arguments, show_plan
 from recbole_darec.experiment.variant import parse_models, split_list
@@ -56,8 +57,9 @@ def main(args: argparse.Namespace) -> int:
         return 0
     runner.connect()
     save_plan(output, runs, args.resume)
-    failed = [outcome for outcome in runner.run(runs, output) if outcome.error]
-    report(output, runs, args.base, args.cold)
+    with sole_user(output):
+        failed = [outcome for outcome in runner.run(runs, output) if outcome.error]
+        report(output, runs, args.base, args.cold)
     return 1 if failed else 0
 
 

@@ -11,6 +11,7 @@ from queue import SimpleQueue
 from threading import Thread
 
 from recbole_darec.experiment.execute import Outcome, Task, execute
+from recbole_darec.experiment.files import write_text
 
 _DIED = "its process ended without a word; if it was killed for memory, use fewer --workers"
 
@@ -44,7 +45,7 @@ def in_processes(tasks: Sequence[Task], workers: int, threads: int = 1) -> Itera
             return process.submit(execute, task).result()
         except BrokenProcessPool:
             process = _process(threads)
-            return Outcome(task.run, error=_DIED)
+            return _lost(task, _DIED)
         finally:
             idle.put(process)
 
@@ -107,4 +108,10 @@ def on_ray(
         try:
             yield ray.get(done)
         except ray.exceptions.RayError as error:
-            yield Outcome(task.run, error=f"{_DIED} ({type(error).__name__})")
+            yield _lost(task, f"{_DIED} ({type(error).__name__})")
+
+
+def _lost(task: Task, error: str) -> Outcome:
+    """The outcome of a run that could not say itself how it ended."""
+    write_text(task.place / "error.txt", error + "\n")
+    return Outcome(task.run, error=error)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recbole_darec.experiment.files import write_text
+from recbole_darec.experiment.files import sole_user, write_text
 from recbole_darec.experiment.search import Search
 from recbole_darec.experiment.search_options import SCHEDULERS, SEARCHERS, SearchOptions
 
@@ -85,15 +85,22 @@ def main(args: argparse.Namespace) -> int:
     tuning.connect(search.options)
     if not args.resume:
         search.save(output)
-    results = tuning.run_search(search, output, args.resume)
-    trials = tuning.trial_table(results, search)
+    with sole_user(output):
+        trials = _carry_out(search, output, args.resume)
+    return 1 if (trials["status"] == "failed").any() else 0
+
+
+def _carry_out(search: Search, output: Path, resume: bool) -> pd.DataFrame:
+    from recbole_darec.experiment import tuning
+
+    trials = tuning.trial_table(tuning.run_search(search, output, resume), search)
     write_text(output / "trials.csv", trials.to_csv(index=False))
     winner = tuning.winner_of(trials, search)
     best = tuning.write_best(output, winner, search.options)
     _report(trials, winner, tuning.train_winner(output, winner, search.options), search)
     print(f"best configuration: {best}")
     draw(output, trials, search)
-    return 1 if (trials["status"] == "failed").any() else 0
+    return trials
 
 
 def draw(output: Path, trials: pd.DataFrame, search: Search) -> None:

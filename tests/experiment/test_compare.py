@@ -15,9 +15,11 @@ import pytest
 from commanded import command
 from scipy import stats
 
-from recbole_darec.experiment import compare_command, pool
+from recbole_darec.experiment import ablate_command, compare_command, pool, tune_command
 from recbole_darec.experiment.execute import Task, execute, finished_folder
+from recbole_darec.experiment.files import sole_user
 from recbole_darec.experiment.plan import load_plan, make_plan
+from recbole_darec.experiment.results import write_runs
 from recbole_darec.experiment.variant import Variant
 from recbole_darec.keys import ConfigError
 
@@ -157,6 +159,26 @@ def test_different_data_are_not_compared(keys, tmp_path):
     assert (pd.read_csv(tmp_path / "c" / "runs.csv")["status"] == "finished").all()
 
 
+@pytest.mark.parametrize("module", [compare_command, ablate_command, tune_command])
+def test_one_command_at_a_time_in_a_folder(keys, tmp_path, module):
+    output = tmp_path / "c"
+    output.mkdir()
+    own = {
+        compare_command: ["--models", "Pop"],
+        ablate_command: ["losses"],
+        tune_command: ["--model", "DaRec"],
+    }
+    given = [*own[module], "--dataset", "small", "--output", output, *keys]
+    with (
+        sole_user(output),
+        pytest.raises(ConfigError, match=r"another process is at work in .*c; wait for it"),
+    ):
+        command(module, *given)
+    assert not (output / "runs").exists()
+    with sole_user(output):
+        pass
+
+
 def test_a_killed_comparison_goes_on_where_it_was(keys, tmp_path):
     """SIGKILL of the command in its second run: the first is kept, the second taken up."""
     script = tmp_path / "victim.py"
@@ -229,6 +251,9 @@ def test_a_process_that_is_killed_costs_only_its_run(settings, tmp_path):
     assert found["endless"].startswith("its process ended without a word")
     assert found["Pop"] is None
     assert found["BPR"] is None
+    entries = {e["label"]: e for e in write_runs(tmp_path, [task.run for task in tasks])}
+    assert entries["endless"]["status"] == "failed"
+    assert entries["endless"]["error"].startswith("its process ended without a word")
 
 
 @pytest.mark.slow
