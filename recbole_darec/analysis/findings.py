@@ -8,6 +8,7 @@ import pandas as pd
 
 _EQUAL = "all rows of one are equal"
 _MARGIN = 0.05
+_RESTORED = 0.995
 
 
 def findings(tables: Mapping[str, pd.DataFrame]) -> Iterator[str]:
@@ -86,6 +87,9 @@ def _relevance(table: pd.DataFrame) -> Iterator[str]:
             continue
         if abs(kept - variance) <= max(2 * error, _MARGIN):
             verdict = "relevant and irrelevant alike"
+        elif variance >= _RESTORED:
+            less = "less" if kept < 1 else "more"
+            verdict = f"nothing is dropped, but its products of coordinates tell {less}"
         else:
             verdict = "more of the relevant" if kept > variance else "more of the irrelevant"
         yield (

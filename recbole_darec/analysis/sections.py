@@ -137,7 +137,9 @@ SECTIONS = (
         "both sides equal loses at least the gap between the two. Relevance: which share of its "
         "raw side's nats and of its raw side's variance (by a linear probe) a block keeps; more of "
         "the variance than of the nats means that it keeps what is irrelevant to interaction, as "
-        "far as this probe sees; it sees C raw best, whose products are the model's scores.",
+        "far as this probe sees; it sees C raw best, whose products are the model's scores. All of "
+        "the variance means that nothing is dropped, as with an encoder of one layer as wide as "
+        "its input.",
         ("information_gap", "information", "relevance"),
         "Bars are nats about who interacted with what, whiskers two standard errors over users. "
         "Blue: collaborative, orange: text. If interactions + text does not reach above "

@@ -85,6 +85,9 @@ class NewItems:
             raise ConfigError(f"new items {', '.join(known[:10])} are in the run's data already")
         if not ids:
             raise ConfigError("there are no new items")
+        silent = [i for i, real in zip(ids, np.any(vectors, axis=1), strict=True) if not real]
+        if silent:
+            raise ConfigError(f"new items {', '.join(silent[:10])} have vectors of zeros")
         width = run.dataset.side_embeddings(run.dataset.iid_field).dim
         if vectors.shape[1] != width:
             raise ConfigError(f"new items have {vectors.shape[1]} dimensions, the run's {width}")
@@ -98,9 +101,9 @@ def new_item_vectors(
     """Vectors ``(m, d)`` of new items in the space in which the run's items are scored.
 
     Each is the mean of the scored vectors of those items of the run that are nearest to it on the
-    semantic side, weighted by the cosine. DaRec's global term makes neighbours in the semantic
-    shared space neighbours in the collaborative one; the raw text keeps what that space leaves
-    out. RLMRec-Con's projection stands for the shared space; other alignments have the raw one
+    semantic side, weighted by the cosine. DaRec's global term makes neighbours in the raw text
+    (``anchor: raw``) or in the semantic shared space neighbours in the collaborative shared one;
+    each keeps what the other leaves out. RLMRec-Con's projection stands for the shared space; other alignments have the raw one
     alone. The mean of several vectors is shorter than they are, so that a new item rarely outranks
     all known ones.
 

@@ -78,6 +78,27 @@ def test_findings_say_what_a_block_keeps(planted):
     }
 
 
+def test_a_linear_map_of_full_rank_drops_nothing(planted):
+    """As a one-layer encoder is: it may hide from the products, but loses nothing."""
+    blocks, measured = planted
+    scale = np.array([0.5] * RELEVANT + [2.0] * IRRELEVANT)
+    turn = np.linalg.qr(np.random.default_rng(3).normal(size=(16, 16)))[0]
+    kinds = {
+        kind: rows | {"C shared": rows["C raw"] * scale @ turn}
+        for kind, rows in (("users", blocks.users), ("items", blocks.items))
+    }
+    mapped = Representations(**kinds, user_rows=blocks.user_rows, item_rows=blocks.item_rows)
+    table = measured.table.set_index("source")
+    table.loc["C shared", "nats"] *= 0.5
+    found = relevance(mapped, Information(table.reset_index(), measured.draws))
+    kept = found.set_index("block").loc["C shared", "variance_kept"]
+    assert kept == pytest.approx(1, abs=5e-3)
+    shape = pd.DataFrame({"verdict": ["no collapse: all"]})
+    said = next(line for line in findings({"shape": shape, "relevance": found}) if "keeps" in line)
+    assert said.startswith("C shared keeps 50%")
+    assert said.endswith("nothing is dropped, but its products of coordinates tell less.")
+
+
 def test_a_raw_side_that_says_nothing_has_nothing_to_keep(planted):
     blocks, measured = planted
     nats = measured.table.assign(nats=0.001, error=0.001)

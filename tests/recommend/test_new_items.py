@@ -131,6 +131,9 @@ def test_vectors_from_a_file_where_the_run_has_such(finished, small_data, tmp_pa
     np.testing.assert_array_equal(found.vectors, rows[:1])
     with pytest.raises(ConfigError, match="have precomputed vectors: give vectors"):
         NewItems.from_texts(run, TEXTS)
+    np.savez(tmp_path / "zero.npz", ids=np.array(["n1", "n2"]), embeddings=rows[:2] * [[1], [0]])
+    with pytest.raises(ConfigError, match="new items n2 have vectors of zeros"):
+        NewItems.from_file(run, tmp_path / "zero.npz")
     np.savez(tmp_path / "thin.npz", ids=np.array(["n1"]), embeddings=rows[:1, :3])
     with pytest.raises(ConfigError, match="new items have 3 dimensions, the run's 6"):
         NewItems.from_file(run, tmp_path / "thin.npz")
