@@ -52,7 +52,7 @@ def main(args: argparse.Namespace) -> int:
     ablation = Ablation.read(args.ablation)
     output = Path(args.output or f"results/ablate-{time.strftime('%Y%m%d-%H%M%S')}").absolute()
     files = [name for given in args.config_files for name in given.split()]
-    seeds = args.seeds or str(ablation.seeds)
+    seeds = args.seeds or ablation.seeds_as_given
     runs = make_plan(ablation.runs(), split_list(args.dataset), seeds, files, args.keys)
     if args.dry_run:
         show_plan(runs, output)

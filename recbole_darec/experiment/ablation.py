@@ -58,7 +58,14 @@ class Ablation:
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     curves: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     placebos: Sequence[str] = ()
-    seeds: int | str = 1
+    seeds: int | str | Sequence[int] = 1
+
+    @property
+    def seeds_as_given(self) -> str:
+        """The seeds as ``--seeds`` takes them."""
+        if isinstance(self.seeds, list):
+            return "".join(f"{seed}," for seed in self.seeds)
+        return str(self.seeds)
 
     @classmethod
     def read(cls, name: str) -> Ablation:
@@ -102,6 +109,8 @@ class Ablation:
             raise ConfigError(f"{file}: curves must be 'key: [value, ...]' lines")
         if not (self.variants or self.curves):
             raise ConfigError(f"{file} has neither variants nor curves")
+        if not isinstance(self.placebos, (list, tuple)):
+            raise ConfigError(f"{file}: placebos must be a list, such as [shuffle]")
         wrong = [kind for kind in self.placebos if kind not in PLACEBOS]
         if wrong:
             raise ConfigError(f"{file}: placebo {wrong[0]!r} is none of {', '.join(PLACEBOS)}")

@@ -47,7 +47,8 @@ def make_plan(
     Args:
         variants: the models.
         datasets: names.
-        seeds: how many, counted from key ``seed``; or a comma-separated list of them.
+        seeds: how many, counted from key ``seed``; or a comma-separated list of them
+            (``7,`` is one seed).
         config_files: yaml files for all runs.
         command_line: ``--key=value`` for all runs.
 
@@ -95,12 +96,12 @@ def _resolved(
 
 def _seeds(text: str, first: int) -> list[int]:
     try:
-        numbers = [int(entry) for entry in text.split(",")]
+        numbers = [int(entry) for entry in text.removesuffix(",").split(",")]
     except ValueError as error:
         raise ConfigError(
-            f"--seeds is '{text}'; expected a number, or numbers by commas"
+            f"--seeds is '{text}'; expected a number of seeds, or seeds by commas ('7,' is seed 7)"
         ) from error
-    seeds = numbers if len(numbers) > 1 else [first + i for i in range(numbers[0])]
+    seeds = numbers if "," in text else [first + i for i in range(numbers[0])]
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
         raise ConfigError(f"--seeds is '{text}'; expected at least one, none twice, none negative")
     return seeds

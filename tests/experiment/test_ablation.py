@@ -106,12 +106,24 @@ def test_the_four_losses_are_removed_and_alone():
             "model: DaRec\nvariants: {a: {}, 'a [shuffle]': {}}\nplacebos: [shuffle]",
             "two of its runs are called 'a \\[shuffle\\]'",
         ),
+        ("model: DaRec\nvariants: {a: {}}\nplacebos: shuffle", "placebos must be a list"),
         ("a: [", "is not valid yaml"),
     ],
 )
 def test_bad_yaml(described, text, message):
     with pytest.raises(ConfigError, match=message):
         Ablation.read(described(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("", [2020]), ("seeds: 2", [2020, 2021]), ("seeds: [7, 3]", [7, 3]), ("seeds: [7]", [7])],
+)
+def test_seeds_as_a_number_or_a_list(described, settings, text, expected):
+    ablation = Ablation.read(described(f"model: DaRec\nvariants: {{a: {{}}}}\n{text}\n"))
+    known = [f"--{key}={value}" for key, value in settings.items()]
+    runs = make_plan(ablation.runs()[:1], ["small"], ablation.seeds_as_given, command_line=known)
+    assert [run.seed for run in runs] == expected
 
 
 def test_unknown_names_and_keys(keys, tmp_path, described):

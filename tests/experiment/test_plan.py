@@ -71,6 +71,7 @@ def test_a_models_own_option_wins(settings):
 
 def test_seeds_by_name(settings):
     assert [run.seed for run in plan(settings, "Pop", seeds="5,3")] == [5, 3]
+    assert [run.seed for run in plan(settings, "Pop", seeds="5,")] == [5]
 
 
 @pytest.mark.parametrize(
