@@ -73,6 +73,9 @@ def main(args: argparse.Namespace) -> int:
     """
     output = Path(args.output or f"results/tune-{time.strftime('%Y%m%d-%H%M%S')}").absolute()
     search = _search(args, output)
+    for key in (word[2:].partition("=")[0] for word in args.keys):
+        if key in search.space:
+            print(f"{key} is searched; the value given for it is not used")
     if args.dry_run:
         _show(search, output)
         return 0

@@ -103,6 +103,9 @@ def test_dry_run(keys, tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "20 trials by random search, scheduler asha, 3 validations of MRR@10 each" in shown
     assert "alignment_weight: choice [0.001, 0.01, 0.1, 1]" in shown
+    # One of them is set by the fixture, and searched.
+    assert "n_centers is searched; the value given for it is not used" in shown
+    assert "embedding_size is searched" not in shown
 
 
 def parsed(*arguments):
