@@ -81,7 +81,10 @@ def _check(ids: list[str], matrix: np.ndarray, where: str) -> None:
     if len(ids) != len(matrix):
         raise ConfigError(f"{where} has {len(matrix)} rows, but there are {len(ids)} ids")
     blocks = np.array_split(matrix, max(1, len(matrix) // _BLOCK))
-    finite = np.concatenate([np.isfinite(block).all(axis=1) for block in blocks])
+    with np.errstate(over="ignore"):
+        finite = np.concatenate(
+            [np.isfinite(block.astype(np.float32, copy=False)).all(axis=1) for block in blocks]
+        )
     if not finite.all():
         bad = np.flatnonzero(~finite)
         examples = ", ".join(f"{row} (id {ids[row]})" for row in bad[:5])

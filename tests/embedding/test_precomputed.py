@@ -46,6 +46,12 @@ def write(folder: Path, kind: str) -> Path:
     return path
 
 
+def test_numbers_beyond_float32_are_not_finite(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", ids=["a", "b"], embeddings=np.array([[1.0], [1e39]]))
+    with pytest.raises(ConfigError, match=r"infinite values in 1 rows: 1 \(id b\)"):
+        load_embeddings(tmp_path / "x.npz", "item_embedding_file")
+
+
 def test_ids_that_look_like_missing_values(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("item_id,e0\nNA,1\nnull,2\n,3\n")
     assert load_embeddings(tmp_path / "x.csv", "item_embedding_file")[0] == ["NA", "null", ""]
