@@ -14,6 +14,7 @@ from recbole_darec.keys import ConfigError
 
 Transform = Callable[[np.ndarray], np.ndarray]
 TRANSFORMS = ("none", "center", "whiten")
+_EQUAL = 1e-6
 
 
 def embedding_transform(users: SideEmbeddings, items: SideEmbeddings, method: str) -> Transform:
@@ -32,7 +33,8 @@ def embedding_transform(users: SideEmbeddings, items: SideEmbeddings, method: st
 
     Raises:
         ValueError: if the method is unknown.
-        ConfigError: if the widths differ, or fewer than two rows are there to be whitened.
+        ConfigError: if the widths differ, all embeddings are equal, or fewer than two rows are
+            there to be whitened.
     """
     if method not in TRANSFORMS:
         raise ValueError(f"transform {method!r} is not one of {', '.join(TRANSFORMS)}")
@@ -45,6 +47,11 @@ def embedding_transform(users: SideEmbeddings, items: SideEmbeddings, method: st
         )
     if method == "none" or not len(rows):
         return np.asarray
+    if np.ptp(rows, axis=0).max() <= _EQUAL * np.abs(rows).max():
+        raise ConfigError(
+            f"all {len(rows)} embeddings are equal, so that key 'embedding_transform': '{method}' "
+            "leaves nothing but zeros: check the texts or vectors, or use 'none'"
+        )
     if method == "center":
         return partial(np.add, -rows.mean(0))
     pca: Transform = PCA(0.99, whiten=True, svd_solver="full").fit(rows).transform

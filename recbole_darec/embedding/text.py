@@ -38,18 +38,21 @@ def id_field(config: Mapping[str, Any], side: str) -> str:
     return name
 
 
-def read_atomic(config: Mapping[str, Any], side: str, fields: Sequence[str]) -> pd.DataFrame:
+def read_atomic(
+    config: Mapping[str, Any], side: str, fields: Sequence[str], key: str | None = None
+) -> pd.DataFrame:
     """Columns of an atomic file as raw strings, whatever ``load_col`` says; empty where missing.
 
     Args:
         config: the configuration (``data_path``, ``dataset``, ``field_separator``, ``encoding``).
         side: ``item`` or ``user``.
         fields: names of the columns, without their types.
+        key: the key that asks for them, for messages; default ``<side>_template``.
 
     Raises:
         ConfigError: if the file is missing or unreadable, or lacks one of the fields.
     """
-    check_atomic(config, side, fields)
+    check_atomic(config, side, fields, key)
     return pd.concat(atomic_pieces(config, side, fields), ignore_index=True)
 
 

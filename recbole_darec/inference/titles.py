@@ -35,7 +35,7 @@ def item_titles(config: Mapping[str, Any], title: str | None = None) -> dict[str
         return {}
     identifier = id_field(config, "item")
     fields = dict.fromkeys([identifier, *template_fields(template)])
-    rows = read_atomic(config, "item", list(fields)).to_dict(orient="records")
+    rows = read_atomic(config, "item", list(fields), "title").to_dict(orient="records")
     return {str(row[identifier]): fill_template(template, row) for row in rows}
 
 

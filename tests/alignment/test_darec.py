@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from recbole_darec.backbone.output import CollaborativeOutput
+from recbole_darec.data.side_embeddings import SideEmbeddings
 from recbole_darec.keys import ConfigError
 
 ALL = frozenset({"or", "uni", "glo", "loc"})
@@ -250,7 +251,9 @@ def test_no_text_gives_zero_terms_with_a_gradient(world, sampling, structure):
 @pytest.mark.parametrize("structure", ["joint", "separate"])
 @pytest.mark.parametrize(("n_users", "n_items"), [(2, 2), (2, 40), (40, 2)])
 def test_one_user_or_one_item(world, n_users, n_items, structure):
-    model = world.build("DaRec", world.side(n_users), world.side(n_items), structure=structure)
+    items = world.side(n_items)
+    items = SideEmbeddings(-items.table.numpy(), items.present.numpy())
+    model = world.build("DaRec", world.side(n_users), items, structure=structure)
     output = world.output(n_users, n_items)
     for _ in range(3):
         terms = model(output, world.batch([1], [1], [1]), ALL)

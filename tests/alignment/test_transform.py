@@ -66,5 +66,10 @@ def test_wrong_input(world):
         transform_embeddings(world.side(4), world.side(4, dim=5), "none")
     with pytest.raises(ConfigError, match="'embedding_transform' is 'whiten', but only 1 rows"):
         transform_embeddings(world.side(2), world.side(2, absent=(1,)), "whiten")
+    equal = SideEmbeddings(np.full((5, 3), 0.7), np.arange(5) > 0)
+    for method in ("center", "whiten"):
+        with pytest.raises(ConfigError, match=f"all 8 embeddings are equal, .*'{method}'"):
+            transform_embeddings(equal, equal, method)
+    assert transform_embeddings(equal, equal, "none") == (equal, equal)
     with pytest.raises(ValueError, match="transform 'scale' is not one of none, center, whiten"):
         transform_embeddings(world.side(2), world.side(2), "scale")

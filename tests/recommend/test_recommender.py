@@ -122,7 +122,7 @@ def test_titles_from_a_template_and_from_a_wrong_field(finished):
     config = load(finished()).config
     assert item_titles(config, "{movie_title} ({release_year})")["50"] == "Star Wars (1977)"
     assert item_titles(config, "release_year")["50"] == "1977"
-    with pytest.raises(ConfigError, match="item field 'titel' is not in"):
+    with pytest.raises(ConfigError, match="item field 'titel' is not in .*; correct 'title'"):
         item_titles(config, "titel")
 
 
