@@ -31,11 +31,18 @@ def save(path: Path, state: dict[str, Any]) -> None:
 
     Raises:
         TypeError: if a value is of a type that cannot be read back safely.
+        CheckpointError: if the file cannot be written, as on a full disk.
     """
+    content = {"format": FORMAT, **_encode(state, "state")}
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        torch.save({"format": FORMAT, **_encode(state, "state")}, temporary)
+        torch.save(content, temporary)
         temporary.replace(path)
+    except (OSError, RuntimeError) as error:
+        # PyTorch's own words for a write that failed are a RuntimeError about positions.
+        raise CheckpointError(
+            f"checkpoint {path} cannot be written ({error}): is the disk full?"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 

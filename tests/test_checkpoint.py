@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import resource
 from collections import OrderedDict
 
 import numpy as np
@@ -16,6 +17,20 @@ from recbole_darec.checkpoint import CheckpointError
 @pytest.fixture
 def file(tmp_path):
     return tmp_path / "model.pth"
+
+
+def test_a_full_disk_is_told_and_the_checkpoint_before_stays(file):
+    """A limit on the size of files fails writes as a full disk does."""
+    checkpoint.save(file, {"weights": torch.zeros(3)})
+    size, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    try:
+        with pytest.raises(CheckpointError, match=r"model\.pth cannot be written .*disk full\?"):
+            checkpoint.save(file, {"weights": torch.ones(10_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    assert list(file.parent.iterdir()) == [file]
+    assert torch.equal(checkpoint.load(file)["weights"], torch.zeros(3))
 
 
 def test_tensors_arrays_and_sparse_matrices_come_back(file):

@@ -109,7 +109,7 @@ class EmbeddingStore:
         except OSError as error:
             raise ConfigError(
                 f"key 'embedding_dir': {self.folder} cannot be written "
-                f"({error.strerror or error}); set it to a folder where you may write"
+                f"({error.strerror or error}); set it to a folder with room where you may write"
             ) from error
 
 
