@@ -13,6 +13,8 @@ from filelock import FileLock, Timeout
 
 from recbole_darec.keys import ConfigError
 
+PLAN, SEARCH = "plan.json", "search.json"
+
 
 def write_text(file: Path, text: str, option: str = "--output") -> None:
     """Write a file, making its folder.

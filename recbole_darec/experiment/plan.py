@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from recbole_darec.experiment.files import write_text
+from recbole_darec.experiment.files import PLAN, SEARCH, write_text
 from recbole_darec.experiment.variant import Variant
 from recbole_darec.keys import ConfigError
 
-FILE_NAME = "plan.json"
+FILE_NAME = PLAN
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,8 @@ def save_plan(output: Path, runs: Sequence[PlannedRun], resume: bool) -> None:
         return
     if resume:
         raise ConfigError(f"{output} holds no experiment to resume: it has no {FILE_NAME}")
+    if (output / SEARCH).is_file():
+        raise ConfigError(f"{output} holds a search of tune; choose another --output")
     text = json.dumps([asdict(run) for run in runs], indent=1) + "\n"
     write_text(file, text, "--output")
 

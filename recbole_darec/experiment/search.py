@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from recbole_darec.experiment.files import require_writable, write_text
+from recbole_darec.experiment.files import PLAN, SEARCH, require_writable, write_text
 from recbole_darec.experiment.search_options import SearchOptions
 from recbole_darec.experiment.search_space import (
     Dimension,
@@ -19,7 +19,7 @@ from recbole_darec.experiment.search_space import (
 )
 from recbole_darec.keys import ConfigError
 
-FILE_NAME = "search.json"
+FILE_NAME = SEARCH
 
 
 @dataclass(frozen=True)
@@ -126,13 +126,15 @@ class Search:
         """See that a folder can take a new search; makes nothing.
 
         Raises:
-            ConfigError: if it cannot be written or holds a search already.
+            ConfigError: if it cannot be written or holds a search or other runs already.
         """
         if (output / FILE_NAME).is_file():
             raise ConfigError(
                 f"{output} holds a search already: --resume goes on with it, or choose another "
                 "--output"
             )
+        if (output / PLAN).is_file():
+            raise ConfigError(f"{output} holds runs of compare or ablate; choose another --output")
         require_writable(output)
 
     def save(self, output: Path) -> None:

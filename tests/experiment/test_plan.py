@@ -109,6 +109,12 @@ def test_a_plan_is_kept_and_another_one_refused(settings, tmp_path):
         save_plan(tmp_path / "a", slower, resume=True)
 
 
+def test_a_folder_of_a_search_is_refused(settings, tmp_path):
+    (tmp_path / "search.json").write_text("{}")
+    with pytest.raises(ConfigError, match="holds a search of tune; choose another --output"):
+        save_plan(tmp_path, plan(settings), resume=False)
+
+
 def test_nothing_to_resume(tmp_path):
     with pytest.raises(ConfigError, match=r"holds no experiment to resume: it has no plan\.json"):
         save_plan(tmp_path, [], resume=True)

@@ -177,6 +177,12 @@ def test_storage_that_cannot_be_written_is_said_before_ray_starts(keys, tmp_path
         tune(keys, tmp_path / "file" / "x", *options)
 
 
+def test_a_folder_of_another_experiment_is_refused(tmp_path):
+    (tmp_path / "plan.json").write_text("[]")
+    with pytest.raises(ConfigError, match="holds runs of compare or ablate; choose another"):
+        Search.check_output(tmp_path)
+
+
 def test_a_trial_gets_absolute_paths_and_whole_numbers(keys, space, monkeypatch, small_data):
     monkeypatch.chdir(small_data.parent)
     relative = [k for k in keys if not k.startswith("--data_path")]
