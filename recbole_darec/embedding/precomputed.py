@@ -113,7 +113,7 @@ def _read_ids(path: Path) -> list[str]:
         return _as_ids(np.load(file, allow_pickle=False))
     if file.suffix == ".csv":
         return _as_ids(pd.read_csv(file, dtype=str, keep_default_na=False).iloc[:, 0])
-    return file.read_text(encoding="utf-8").splitlines()
+    return file.read_text(encoding="utf-8-sig").splitlines()
 
 
 def _as_ids(values: Any) -> list[str]:

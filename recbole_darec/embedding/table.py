@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -46,8 +47,12 @@ def first_rows(path: Path, key: str) -> pd.DataFrame:
 
 
 def _jsonl(path: Path, rows: int) -> Iterator[pd.DataFrame]:
-    with pd.read_json(path, lines=True, dtype=False, convert_dates=False, chunksize=rows) as file:
-        yield from file
+    options: Any = {"dtype": False, "convert_dates": False, "encoding": "utf-8-sig"}
+    with pd.read_json(path, lines=True, chunksize=rows, **options) as file:
+        for piece in file:
+            if not all(isinstance(name, str) for name in piece.columns):
+                raise ValueError('a line must be one object, such as {"item_id": "1", "text": "a"}')
+            yield piece
 
 
 def _csv(path: Path, rows: int) -> Iterator[pd.DataFrame]:

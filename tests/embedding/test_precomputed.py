@@ -23,7 +23,7 @@ def write(folder: Path, kind: str) -> Path:
         path = folder / "x.npy"
         np.save(path, MATRIX)
         if kind.endswith("txt"):
-            (folder / "x.ids.txt").write_text("\n".join(IDS) + "\n")
+            (folder / "x.ids.txt").write_text("\n".join(IDS) + "\n", encoding="utf-8-sig")
         elif kind.endswith("csv"):
             (folder / "x.ids.csv").write_text("item_id,n\n007,1\nb,2\n1,3\n")
         else:

@@ -123,6 +123,15 @@ def test_integer_ids_of_jsonl(settings: dict[str, Any], tmp_path: Any) -> None:
     assert texts == {"1": "n1", "2": "n2"}
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+def test_byte_order_mark(settings: dict[str, Any], tmp_path: Any, suffix: str) -> None:
+    """What Windows' programs write before the first character."""
+    path = tmp_path / f"t.{suffix}"
+    text = "item_id,t\n1,a\n" if suffix == "csv" else '{"item_id": "1", "t": "a"}\n'
+    path.write_text(text, encoding="utf-8-sig")
+    assert file_source(settings | {"item_text_file": str(path)}, "item").as_dict() == {"1": "a"}
+
+
 def test_named_columns(settings: dict[str, Any], tmp_path: Any) -> None:
     path = tmp_path / "t.csv"
     path.write_text("who,a,b\nu1,x,y\n")
@@ -141,6 +150,11 @@ def test_named_columns(settings: dict[str, Any], tmp_path: Any) -> None:
     [
         ("t.csv", "item_id,t\n1,a\n1,b\n2,c\n", r"more than one text for 1 ids: 1; keep one row"),
         ("t.jsonl", "{broken\n", r"t\.jsonl cannot be read"),
+        (
+            "t.jsonl",
+            '[{"item_id": "1"}, {"item_id": "2"}]',
+            r"t\.jsonl .*: a line must be one object",
+        ),
         ("t.csv", "", r"t\.csv cannot be read"),
         ("t.parquet", "junk", r"t\.parquet cannot be read"),
         ("t.xls", "junk", r"must end in \.jsonl, \.csv or \.parquet"),

@@ -33,7 +33,7 @@ def test_terminal(finished, small_data, capsys):
 
 def test_a_file_of_users_to_a_file(finished, small_data, tmp_path, capsys):
     users = ids(small_data, 5)
-    (tmp_path / "users.txt").write_text("\n".join(users) + "\n\n")
+    (tmp_path / "users.txt").write_text("\n".join(users) + "\n\n", encoding="utf-8-sig")
     out = tmp_path / "top.csv"
     call(command, finished(), "--users_file", tmp_path / "users.txt", "-k", 4, "-o", out)
     assert "20 rows in" in capsys.readouterr().out
