@@ -14,6 +14,7 @@ from recbole_darec.experiment.variant import Variant
 from recbole_darec.keys import ConfigError
 
 FILE_NAME = PLAN
+_MOST_SEEDS = 100
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,8 @@ def _seeds(text: str, first: int) -> list[int]:
         raise ConfigError(
             f"--seeds is '{text}'; expected a number of seeds, or seeds by commas ('7,' is seed 7)"
         ) from error
+    if "," not in text and numbers[0] > _MOST_SEEDS:
+        raise ConfigError(f"--seeds={text} asks for {text} seeds; for seed {text} write '{text},'")
     seeds = numbers if "," in text else [first + i for i in range(numbers[0])]
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
         raise ConfigError(f"--seeds is '{text}'; expected at least one, none twice, none negative")

@@ -103,9 +103,9 @@ def new_item_vectors(
     Each is the mean of the scored vectors of those items of the run that are nearest to it on the
     semantic side, weighted by the cosine. DaRec's global term makes neighbours in the raw text
     (``anchor: raw``) or in the semantic shared space neighbours in the collaborative shared one;
-    each keeps what the other leaves out. RLMRec-Con's projection stands for the shared space; other alignments have the raw one
-    alone. The mean of several vectors is shorter than they are, so that a new item rarely outranks
-    all known ones.
+    each keeps what the other leaves out. RLMRec-Con's projection stands for the shared space; other
+    alignments have the raw one alone. The mean of several vectors is shorter than they are, so that
+    a new item rarely outranks all known ones.
 
     Args:
         run: a run with an alignment.

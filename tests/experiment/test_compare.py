@@ -254,17 +254,3 @@ def test_a_process_that_is_killed_costs_only_its_run(settings, tmp_path):
     entries = {e["label"]: e for e in write_runs(tmp_path, [task.run for task in tasks])}
     assert entries["endless"]["status"] == "failed"
     assert entries["endless"]["error"].startswith("its process ended without a word")
-
-
-@pytest.mark.slow
-def test_two_workers_take_at_most_065_of_the_time_of_one(settings, tmp_path):
-    """Eight runs, one thread each; needs two idle cores."""
-    taken = {}
-    for workers in (1, 2):
-        given = {**settings, "epochs": 150, "stopping_step": 1000}
-        tasks = tasks_of(given, tmp_path / str(workers), [Variant("BPR", "BPR")], "8")
-        started = time.perf_counter()
-        outcomes = list(pool.in_processes(tasks, workers))
-        taken[workers] = time.perf_counter() - started
-        assert not any(outcome.error for outcome in outcomes)
-    assert taken[2] <= 0.65 * taken[1], taken

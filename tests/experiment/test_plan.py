@@ -83,6 +83,7 @@ def test_seeds_by_name(settings):
         ({"seeds": "0"}, "--seeds is '0'; expected at least one"),
         ({"seeds": "a"}, "--seeds is 'a'; expected a number"),
         ({"seeds": "1,1"}, "none twice"),
+        ({"seeds": "2023"}, "--seeds=2023 asks for 2023 seeds; for seed 2023 write '2023,'"),
         ({"extra": ["--valid_metric=recall@9"]}, "valid_metric 'recall@9' is not computed"),
         ({"extra": ["--metrics=['GAUC']", "--valid_metric=gauc"]}, "has a value for each user"),
         ({"models": "BPR:epochs=2,BPR:epochs=2 "}, "twice"),
