@@ -11,7 +11,6 @@ from recbole_darec.inference.history import history_matrix
 from recbole_darec.recommend.recommendations import Recommendations
 from recbole_darec.recommend.recommender import Recommender
 
-_SPACES = {"collaborative": ("C shared", "C raw"), "semantic": ("L shared", "L raw")}
 _NAMING_TITLES = 3
 
 
@@ -34,7 +33,7 @@ class Explainer:
         self.blocks = representations(run.model)
         self._units = {
             side: normalize(self.blocks.items[name])
-            for side, names in _SPACES.items()
+            for side, names in _spaces(run.config["anchor"]).items()
             for name in [_first(names, self.blocks)]
             if name
         }
@@ -50,8 +49,10 @@ class Explainer:
         """The same table with the reasons as columns.
 
         ``near_collaborative`` and ``near_semantic`` name the items of the history with the highest
-        cosine in each (shared, where there is one) space, the semantic one of those that have a
-        text and empty where the recommended item has none; ``center`` names the preference centre
+        cosine in each space that the alignment compares: the collaborative shared part, and the
+        semantic one or, with ``anchor: raw``, the text itself; without such parts what there is.
+        The semantic ones have a text, and there are none where the recommended item has none.
+        ``center`` names the preference centre
         that user and item are both nearest to: the one whose lesser cosine of the two is highest.
         """
         table = recommendations.table.copy()
@@ -98,6 +99,11 @@ class Explainer:
     def _names(self, rows: np.ndarray) -> list[str]:
         ids, titles = self.recommender.run.item_ids, self.recommender.titles
         return [f"{ids[row]} {titles[row]}".strip() for row in rows]
+
+
+def _spaces(anchor: str | None) -> dict[str, tuple[str, ...]]:
+    semantic = ("L raw",) if anchor == "raw" else ("L shared", "L raw")
+    return {"collaborative": ("C shared", "C raw"), "semantic": semantic}
 
 
 def _first(names: tuple[str, ...], blocks: Representations) -> str | None:

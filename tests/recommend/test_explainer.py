@@ -14,15 +14,16 @@ def cosine(a, b):
 
 
 @pytest.mark.parametrize(
-    ("model", "spaces"),
+    ("model", "keys", "spaces"),
     [
-        ("DaRec", {"collaborative": "C shared", "semantic": "L shared"}),
-        ("RLMRecCon", {"collaborative": "C raw", "semantic": "L raw"}),
-        ("BPR", {"collaborative": "C raw"}),
+        ("DaRec", {}, {"collaborative": "C shared", "semantic": "L raw"}),
+        ("DaRec", {"anchor": "none"}, {"collaborative": "C shared", "semantic": "L shared"}),
+        ("RLMRecCon", {}, {"collaborative": "C raw", "semantic": "L raw"}),
+        ("BPR", {}, {"collaborative": "C raw"}),
     ],
 )
-def test_neighbours_in_the_history_are_the_nearest(finished, model, spaces):
-    recommender = Recommender(finished(model))
+def test_neighbours_in_the_history_are_the_nearest(finished, model, keys, spaces):
+    recommender = Recommender(finished(model, **keys))
     explainer = Explainer(recommender, neighbors=2)
     table = explainer.explain(recommender.recommend(k=3)).table
     assert [c for c in table.columns if c.startswith("near_")] == [f"near_{s}" for s in spaces]
