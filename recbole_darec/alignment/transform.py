@@ -33,8 +33,8 @@ def embedding_transform(users: SideEmbeddings, items: SideEmbeddings, method: st
 
     Raises:
         ValueError: if the method is unknown.
-        ConfigError: if the widths differ, all embeddings are equal, or fewer than two rows are
-            there to be whitened.
+        ConfigError: if the widths differ, all embeddings are equal (but for a sole item's, which
+            may be centred), or fewer than two rows are there to be whitened.
     """
     if method not in TRANSFORMS:
         raise ValueError(f"transform {method!r} is not one of {', '.join(TRANSFORMS)}")
@@ -47,7 +47,9 @@ def embedding_transform(users: SideEmbeddings, items: SideEmbeddings, method: st
         )
     if method == "none" or not len(rows):
         return np.asarray
-    if np.ptp(rows, axis=0).max() <= _EQUAL * np.abs(rows).max():
+    # Of a sole item with text, users are the very mean: nothing can be told apart, nor need be.
+    sole = method == "center" and int(items.present.sum()) == 1
+    if not sole and np.ptp(rows, axis=0).max() <= _EQUAL * np.abs(rows).max():
         raise ConfigError(
             f"all {len(rows)} embeddings are equal, so that key 'embedding_transform': '{method}' "
             "leaves nothing but zeros: check the texts or vectors, or use 'none'"

@@ -71,5 +71,9 @@ def test_wrong_input(world):
         with pytest.raises(ConfigError, match=f"all 8 embeddings are equal, .*'{method}'"):
             transform_embeddings(equal, equal, method)
     assert transform_embeddings(equal, equal, "none") == (equal, equal)
+    sole = SideEmbeddings(equal.table.numpy(), np.arange(5) == 2)
+    assert transform_embeddings(equal, sole, "center")[1].table.abs().max() < 1e-6
+    with pytest.raises(ConfigError, match="all 5 embeddings are equal"):
+        transform_embeddings(equal, sole, "whiten")
     with pytest.raises(ValueError, match="transform 'scale' is not one of none, center, whiten"):
         transform_embeddings(world.side(2), world.side(2), "scale")
