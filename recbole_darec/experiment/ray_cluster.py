@@ -27,13 +27,13 @@ def connect(address: str | None = None, cpus: int | None = None) -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
 
+    if address not in {None, "auto"}:
+        _check_answers(address)
     if ray.is_initialized():
         return ray
     if address is None:
         _start_here(ray, cpus)
         return ray
-    if address != "auto":
-        _check_answers(address)
     try:
         ray.init(address=address, log_to_driver=False)
     except (ConnectionError, RuntimeError, ValueError) as error:
