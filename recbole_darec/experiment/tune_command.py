@@ -86,9 +86,9 @@ def main(args: argparse.Namespace) -> int:
     if not args.resume:
         search.check_output(output)
     tuning.connect(search.options)
-    if not args.resume:
-        search.save(output)
     with sole_user(output):
+        if not args.resume:
+            search.save(output)
         trials = _carry_out(search, output, args.resume)
     return 1 if (trials["status"] == "failed").any() else 0
 
