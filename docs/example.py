@@ -23,7 +23,7 @@ recommender = Recommender(run, title="{movie_title} ({release_year})")
 top = recommender.recommend(["196"], k=5)
 print(top, end="\n\n")
 reasons = Explainer(recommender, neighbors=1).explain(top).table
-print(reasons[["title", "near_semantic", "center"]].to_string(index=False), end="\n\n")
+print(reasons[["title", "near_text", "center"]].to_string(index=False), end="\n\n")
 print(recommender.similar(["50"], k=5), end="\n\n")
 
 texts = {"new": "Space Pirates (1999). Genres: Action Adventure Sci-Fi"}

@@ -11,6 +11,7 @@ from recbole_darec.inference.history import history_matrix
 from recbole_darec.recommend.recommendations import Recommendations
 from recbole_darec.recommend.recommender import Recommender
 
+_SPACES = {"collaborative": ("C shared", "C raw"), "semantic": ("L shared", "L raw")}
 _NAMING_TITLES = 3
 
 
@@ -33,10 +34,12 @@ class Explainer:
         self.blocks = representations(run.model)
         self._units = {
             side: normalize(self.blocks.items[name])
-            for side, names in _spaces(run.config["anchor"]).items()
+            for side, names in _SPACES.items()
             for name in [_first(names, self.blocks)]
             if name
         }
+        if self.blocks.disentangled:
+            self._units["text"] = normalize(self.blocks.items["L raw"])
         self._centers = (
             trained_centers(self.blocks, run.config) if self.blocks.disentangled else None
         )
@@ -49,9 +52,9 @@ class Explainer:
         """The same table with the reasons as columns.
 
         ``near_collaborative`` and ``near_semantic`` name the items of the history with the highest
-        cosine in each space that the alignment compares: the collaborative shared part, and the
-        semantic one or, with ``anchor: raw``, the text itself; without such parts what there is.
-        The semantic ones have a text, and there are none where the recommended item has none.
+        cosine in each (shared, where there is one) space; ``near_text``, where there are shared
+        parts, those with the nearest text, which DaRec's ``anchor: raw`` compares. The last two
+        name items that have a text, and none where the recommended item has none.
         ``center`` names the preference centre
         that user and item are both nearest to: the one whose lesser cosine of the two is highest.
         """
@@ -69,7 +72,7 @@ class Explainer:
 
     def _near(self, side: str, unit: np.ndarray, user: int, item: int) -> str:
         rows = self.history[user].indices
-        if side == "semantic":  # what stands in the rows of items without text says nothing
+        if side != "collaborative":  # what stands in the rows of items without text says nothing
             rows = rows[np.isin(rows, self.blocks.item_rows)]
             if item not in self.blocks.item_rows:
                 return ""
@@ -99,11 +102,6 @@ class Explainer:
     def _names(self, rows: np.ndarray) -> list[str]:
         ids, titles = self.recommender.run.item_ids, self.recommender.titles
         return [f"{ids[row]} {titles[row]}".strip() for row in rows]
-
-
-def _spaces(anchor: str | None) -> dict[str, tuple[str, ...]]:
-    semantic = ("L raw",) if anchor == "raw" else ("L shared", "L raw")
-    return {"collaborative": ("C shared", "C raw"), "semantic": semantic}
 
 
 def _first(names: tuple[str, ...], blocks: Representations) -> str | None:

@@ -14,16 +14,15 @@ def cosine(a, b):
 
 
 @pytest.mark.parametrize(
-    ("model", "keys", "spaces"),
+    ("model", "spaces"),
     [
-        ("DaRec", {}, {"collaborative": "C shared", "semantic": "L raw"}),
-        ("DaRec", {"anchor": "none"}, {"collaborative": "C shared", "semantic": "L shared"}),
-        ("RLMRecCon", {}, {"collaborative": "C raw", "semantic": "L raw"}),
-        ("BPR", {}, {"collaborative": "C raw"}),
+        ("DaRec", {"collaborative": "C shared", "semantic": "L shared", "text": "L raw"}),
+        ("RLMRecCon", {"collaborative": "C raw", "semantic": "L raw"}),
+        ("BPR", {"collaborative": "C raw"}),
     ],
 )
-def test_neighbours_in_the_history_are_the_nearest(finished, model, keys, spaces):
-    recommender = Recommender(finished(model, **keys))
+def test_neighbours_in_the_history_are_the_nearest(finished, model, spaces):
+    recommender = Recommender(finished(model))
     explainer = Explainer(recommender, neighbors=2)
     table = explainer.explain(recommender.recommend(k=3)).table
     assert [c for c in table.columns if c.startswith("near_")] == [f"near_{s}" for s in spaces]
@@ -56,8 +55,10 @@ def test_items_without_text_are_near_to_none(finished, item_texts):
     silent = ~table["item_id"].isin(known)
     assert set(silent) == {True, False}
     assert (table["near_semantic"] == "").tolist() == silent.tolist()
-    named = {n.split()[0] for text in table["near_semantic"][~silent] for n in text.split("; ")}
-    assert named <= known
+    assert (table["near_text"] == "").tolist() == silent.tolist()
+    for column in ("near_semantic", "near_text"):
+        named = {n.split()[0] for text in table[column][~silent] for n in text.split("; ")}
+        assert named <= known
     assert (table["near_collaborative"] != "").all()
 
 
