@@ -316,6 +316,14 @@ def general_recommenders() -> dict[str, str]:
     return found
 
 
+def other_recommender_kind(name: str) -> str | None:
+    """Kind of a RecBole model that is no general recommender, as ``"sequential"``."""
+    for folder in sorted((_recbole_folder() / "model").glob("*_recommender")):
+        if folder.stem != "general_recommender" and (folder / f"{name.lower()}.py").is_file():
+            return folder.stem.removesuffix("_recommender").replace("_", "-")
+    return None
+
+
 def require_dataset(config: Any) -> None:
     """Make sure that the interactions of a configured dataset are there; download if need be.
 

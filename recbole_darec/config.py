@@ -187,8 +187,11 @@ class Config(RecBoleConfig):  # type: ignore[misc]
         recboles = compat.general_recommenders()
         if name not in recboles:
             known = [BARE, *parts("alignment"), *parts("standalone"), *recboles]
+            kind = compat.other_recommender_kind(name)
+            fault = f"is one of RecBole's {kind} recommenders" if kind else "does not exist"
+            near = "" if kind else _nearest(name, known)
             raise ConfigError(
-                f"model '{name}' does not exist{_nearest(name, known)}; "
+                f"model '{name}' {fault}{near}; "
                 "ours and RecBole's general recommenders are: " + ", ".join(known)
             )
         try:

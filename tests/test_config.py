@@ -94,7 +94,11 @@ def test_every_printed_value_is_read_back(value):
     [
         ({"model": "LigthGCN"}, "model 'LigthGCN' does not exist; did you mean 'LightGCN'"),
         ({"model": "darec"}, "did you mean 'DaRec'"),
-        ({"model": "SASRec"}, "model 'SASRec' does not exist"),
+        (
+            {"model": "SASRec"},
+            "model 'SASRec' is one of RecBole's sequential recommenders; ours and",
+        ),
+        ({"model": "FM"}, "model 'FM' is one of RecBole's context-aware recommenders"),
         ({"dataset": "ml-1000k"}, "dataset 'ml-1000k' does not exist; did you mean 'ml-100k'"),
         (
             {"config_dict": {"aligment_weight": 1}},

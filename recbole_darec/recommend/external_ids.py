@@ -27,6 +27,8 @@ def known_rows(
     if unknown and (not skip_unknown or len(unknown) == len(given)):
         more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
         remedy = "none is left to serve" if skip_unknown else "skip_unknown serves the rest"
+        if any("," in identity for identity in unknown):
+            remedy += "; a comma does not separate ids, a space does"
         raise ConfigError(
             f"unknown {what}: {', '.join(unknown[:_SHOWN])}{more} ({len(unknown)} of "
             f"{len(given)}); the data's ids look like {', '.join(list(rows)[:3])}; {remedy}"

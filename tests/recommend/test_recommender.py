@@ -135,6 +135,8 @@ def test_unknown_users_are_named_and_the_rest_is_served(recommender):
     assert list(result.table["user_id"]) == [known] * 3
     with pytest.raises(ConfigError, match="none is left to serve"):
         recommender.recommend(["nobody"], skip_unknown=True)
+    with pytest.raises(ConfigError, match=f"unknown users: {known},nix .*; a comma does not"):
+        recommender.recommend([f"{known},nix"])
 
 
 def test_many_unknown_ids_are_counted_and_padding_is_no_id(recommender):
