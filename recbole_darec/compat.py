@@ -19,7 +19,8 @@ import re
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -322,6 +323,39 @@ def other_recommender_kind(name: str) -> str | None:
         if folder.stem != "general_recommender" and (folder / f"{name.lower()}.py").is_file():
             return folder.stem.removesuffix("_recommender").replace("_", "-")
     return None
+
+
+@contextmanager
+def recboles_refusals(model: str, config: Any) -> Iterator[None]:
+    """Say in words that a model of RecBole cannot be built, which asserts or fails deep inside.
+
+    Raises:
+        ConfigError: in the place of whatever RecBole's code raises.
+    """
+    try:
+        yield
+    except (ConfigError, ModuleNotFoundError):
+        raise
+    except Exception as error:
+        raise ConfigError(
+            f"RecBole's {model} cannot be built with these keys (embedding_size: "
+            f"{config['embedding_size']}): {type(error).__name__}: {error}; see its yaml in "
+            "recbole/properties/model for what it expects"
+        ) from error
+
+
+def keep_clusters(model: Any) -> None:
+    """Make the clusters of RecBole's NCL buffers, so that checkpoints hold them.
+
+    A run resumed between two clusterings (``m_step`` above 1) would have none.
+    """
+    import torch
+
+    for side, n in (("user", model.n_users), ("item", model.n_items)):
+        delattr(model, f"{side}_centroids")
+        delattr(model, f"{side}_2cluster")
+        model.register_buffer(f"{side}_centroids", torch.zeros(model.k, model.latent_dim))
+        model.register_buffer(f"{side}_2cluster", torch.zeros(n, dtype=torch.long))
 
 
 def require_dataset(config: Any) -> None:

@@ -209,7 +209,7 @@ class BipartiteGraph(nn.Module):
     def drop_edges(
         self, ratio: float, renormalise: bool, generator: torch.Generator | None = None
     ) -> Adjacency:
-        """A view in which each edge is absent with probability ``ratio``.
+        """A view in which each edge is absent with probability ``ratio``, both ways at once.
 
         Args:
             ratio: probability in [0, 1).

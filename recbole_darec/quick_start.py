@@ -6,6 +6,7 @@ import math
 import platform
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from importlib.metadata import version
 from logging import INFO, getLogger
 from typing import Any
@@ -146,14 +147,19 @@ def build_model(config: Config, train_dataset: Any) -> torch.nn.Module:
     """The model of the configuration on its device.
 
     Raises:
-        ConfigError: if the model needs a package that is not installed.
+        ConfigError: if the model needs a package that is not installed, or if it is RecBole's and
+            cannot be built with these keys.
     """
+    refusals = nullcontext() if config.is_ours else compat.recboles_refusals(config.model, config)
     try:
-        model: torch.nn.Module = config.model_class(config, train_dataset)
+        with refusals:
+            model: torch.nn.Module = config.model_class(config, train_dataset)
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"model '{config.model}' needs the package '{error.name}': pip install {error.name}"
         ) from error
+    if config.model == "NCL":
+        compat.keep_clusters(model)
     return model.to(config["device"])
 
 

@@ -18,6 +18,7 @@ from recbole_darec import checkpoint
 from recbole_darec.collector import TopKCollector
 from recbole_darec.config import Config
 from recbole_darec.keys import ConfigError
+from recbole_darec.model.aligned_recommender import AlignedRecommender
 from recbole_darec.run_folder import RunFolder
 from recbole_darec.user_values import KeepingEvaluator, UserValues, has_top_k
 
@@ -189,6 +190,8 @@ class RunTrainer(Trainer):  # type: ignore[misc]
         self, train_data: Any, epoch_idx: int, loss_func: Any = None, show_progress: bool = False
     ) -> Any:
         started = perf_counter()
+        if isinstance(self.model, AlignedRecommender):
+            self.model.begin_epoch(epoch_idx)
         losses = super()._train_epoch(train_data, epoch_idx, loss_func, show_progress)
         self.epoch_seconds.append(perf_counter() - started)
         self.train_losses.append(self._named(losses))

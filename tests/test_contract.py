@@ -138,6 +138,7 @@ def batch(datasets):
 def trained(model, batch, steps=3):
     init_seed(6, True)
     optimiser = torch.optim.Adam(model.parameters(), lr=0.02)
+    model.begin_epoch(0)
     model.train()
     for _ in range(steps):
         optimiser.zero_grad()
@@ -202,6 +203,13 @@ def test_with_weight_0_it_is_the_bare_backbone_to_the_bit(build, batch, backbone
     assert values
     for key, value in idle.backbone.state_dict().items():
         assert torch.equal(values[key], value), key
+    assert torch.equal(all_scores(bare), all_scores(idle))
+
+
+@pytest.mark.parametrize("score", ["sum", "semantic"])
+def test_with_weight_0_nothing_is_added_to_the_scored_rows(build, batch, score):
+    bare = trained(build(BARE, "LightGCN"), batch)
+    idle = trained(build("DaRec", "LightGCN", alignment_weight=0.0, score=score), batch)
     assert torch.equal(all_scores(bare), all_scores(idle))
 
 

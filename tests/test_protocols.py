@@ -1,5 +1,11 @@
 """Presets of training and evaluation, and RecBole's models as backbones, in the configuration."""
 
+import importlib.util
+import json
+import signal
+import subprocess
+import sys
+
 import pytest
 import yaml
 
@@ -9,6 +15,7 @@ from recbole_darec.config import Config
 from recbole_darec.keys import ConfigError
 from recbole_darec.known_keys import all_key_names
 from recbole_darec.paths import properties_dir
+from recbole_darec.quick_start import run_recbole_darec
 from recbole_darec.registry import FAMILIES, parts, recbole_properties
 
 PRESETS = sorted((properties_dir() / "protocol").glob("*.yaml"))
@@ -139,9 +146,53 @@ def test_the_script_trains_on_adapted_models(run, small_data, model, backbone):
     assert 0 < result["test_result"]["ndcg@10"] < 1
 
 
-@pytest.mark.parametrize("name", ["BPR", "LightGCN", "SGL", "SimpleX"])
-def test_a_bare_adapted_model_has_the_numbers_of_recboles(run, name):
-    theirs = run(name, epochs=2)
-    adapted = run("Backbone", backbone=f"recbole/{name}", epochs=2)
+NEEDS_FAISS = pytest.mark.skipif(
+    importlib.util.find_spec("faiss") is None, reason="NCL clusters with faiss"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        *[(name, {}) for name in ("BPR", "LightGCN", "SGL", "SimpleX", "NGCF")],
+        pytest.param("NCL", {"warm_up_step": 1, "proto_reg": 1.0}, marks=NEEDS_FAISS),
+    ],
+)
+def test_a_bare_adapted_model_has_the_numbers_of_recboles(run, name, keys):
+    keys = {"num_clusters": 5} | keys if name == "NCL" else keys
+    theirs = run(name, epochs=2, **keys)
+    adapted = run("Backbone", backbone=f"recbole/{name}", epochs=2, **keys)
     assert adapted["test_result"] == theirs["test_result"]
     assert adapted["best_valid_result"] == theirs["best_valid_result"]
+
+
+@NEEDS_FAISS
+@pytest.mark.parametrize("model", ["NCL", "Backbone"])
+def test_ncl_resumed_between_two_clusterings_has_the_numbers_of_an_unbroken_run(
+    run, settings, tmp_path, model
+):
+    keys = {"epochs": 3, "m_step": 2, "warm_up_step": 0, "proto_reg": 1.0, "num_clusters": 5}
+    keys |= {"backbone": "recbole/NCL"} if model == "Backbone" else {}
+    whole = run(model, **keys)
+    script = (
+        "import json, os, signal, sys\n"
+        "from recbole_darec.quick_start import run_recbole_darec\n"
+        "stop = lambda epoch, score: epoch == 0 and os.kill(os.getpid(), signal.SIGKILL)\n"
+        "run_recbole_darec(*json.loads(sys.argv[1]), callback_fn=stop)\n"
+    )
+    given = [model, "small", None, {**settings, **keys, "checkpoint_dir": str(tmp_path / "run")}]
+    command = [sys.executable, "-c", script, json.dumps(given)]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    (folder,) = (tmp_path / "run").iterdir()
+    assert (
+        run_recbole_darec(config_dict={"resume": str(folder)})["test_result"]
+        == (whole["test_result"])
+    )
+
+
+def test_repeatable_leaves_nothing_out_of_the_ranking_as_in_recbole(run, settings):
+    """RecBole then masks no item, so that training items are recommended again."""
+    keys = {"epochs": 1, "repeatable": True}
+    ours = run("BPR", **keys)["test_result"]
+    assert ours == run("Backbone", backbone="recbole/BPR", **keys)["test_result"]
+    assert ours != run("BPR", epochs=1)["test_result"]

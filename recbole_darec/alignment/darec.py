@@ -107,7 +107,7 @@ class DaRec(Alignment):
         self.warmup: int = config["alignment_warmup"]
         self.every: int = config["alignment_every"]
         self.score: str = config["score"]
-        self.fuses = self.score != "backbone"
+        self.fuses = self.score != "backbone" and config["alignment_weight"] != 0
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
         self._build_encoders(config)
         self._build_losses(config)
@@ -197,9 +197,10 @@ class DaRec(Alignment):
         """The representations that are scored, as key ``score`` says.
 
         ``sum`` adds the collaborative shared and specific part to each row, ``semantic`` the
-        semantic shared part to each row that has an embedding. Both encode all rows.
+        semantic shared part to each row that has an embedding. Both encode all rows. With
+        ``alignment_weight: 0`` nothing is added: that is the bare backbone.
         """
-        if self.score == "backbone":
+        if not self.fuses:
             return output
         users = self._fused(output.users, self.users_side)
         items = self._fused(output.items, self.items_side)

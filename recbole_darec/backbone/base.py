@@ -54,6 +54,9 @@ class Backbone(nn.Module, ABC):
         """The backbone on the interactions of RecBole's training dataset."""
         return cls(config, BipartiteGraph.from_dataset(dataset))
 
+    def begin_epoch(self, epoch: int) -> None:
+        """Called before each training epoch, which is numbered from 0; does nothing by itself."""
+
     @abstractmethod
     def ego(self) -> Tensor:
         """The trainable input embeddings, users above items, ``(n_users + n_items, width)``."""

@@ -6,7 +6,7 @@ import importlib.util
 import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
@@ -15,6 +15,7 @@ from recbole.utils import InputType, get_model
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from recbole_darec import compat
 from recbole_darec.backbone.base import Backbone
 from recbole_darec.backbone.output import CollaborativeOutput
 from recbole_darec.graph import BipartiteGraph
@@ -43,7 +44,9 @@ class RecBoleBackbone(Backbone):
     Where the model propagates over a graph, the representations are what its ``forward`` returns,
     and ``calculate_loss`` is given that very result in the place of a second forward pass. Where
     it has embedding tables alone, these are the representations, and ``calculate_loss`` looks up
-    in them. SimpleX is represented by its aggregated users and its items, both normalised.
+    in them. SimpleX is represented by its aggregated users and its items, both normalised. ENMF
+    takes the users of a batch once each; in RecBole, which gives it users and no interactions, an
+    epoch has each user once, here once in each batch that holds it.
 
     Args:
         config: RecBole's configuration with the model's own keys and ``backbone: recbole/NAME``.
@@ -51,21 +54,28 @@ class RecBoleBackbone(Backbone):
         dataset: RecBole's training dataset.
 
     Raises:
-        ConfigError: if the model cannot serve as a backbone; the message says why.
+        ConfigError: if the model cannot serve as a backbone, or not with these keys; the message
+            says why.
     """
+
+    search_space: ClassVar[Mapping[str, str]] = {"learning_rate": "loguniform -8,-4"}
 
     def __init__(self, config: Mapping[str, Any], graph: BipartiteGraph, dataset: Any) -> None:
         super().__init__(config, graph)
         self.name = str(config["backbone"]).removeprefix(PREFIX)
-        model = get_model(self.name)(config, dataset)
+        with compat.recboles_refusals(self.name, config):
+            model = get_model(self.name)(config, dataset)
         self.fusible = self.name != "SimpleX"  # its loss aggregates its tables anew
         self._tables = _embedding_tables(self.name, model)
         self._arguments = () if self.name in _TABLES else _forward_arguments(self.name, model)
         if self.name == "NCL":
             _require_clustering(config, graph)
+            compat.keep_clusters(model)
+            self._m_step, self._warm_up = config["m_step"], config["warm_up_step"]
         self.model: Any = model.to(config["device"])
-        self._epoch, self._e_step_interval = 0, config["m_step"] if self.name == "NCL" else None
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        self._warming_up = False
+        refusals = compat.recboles_refusals(self.name, config)
+        with torch.no_grad(), torch.random.fork_rng(devices=[]), refusals:
             self.dim = self().users.shape[1]
             self._by_product = self.name not in _TABLES or self._scores_are_products()
 
@@ -101,7 +111,10 @@ class RecBoleBackbone(Backbone):
             with self._replayed((output.users, output.items, *output.extras["rest"])):
                 value = self.model.calculate_loss(batch)
         if isinstance(value, tuple):
-            return {f"base_{number}": part.sum() for number, part in enumerate(value, start=1)}
+            terms = {f"base_{number}": part.sum() for number, part in enumerate(value, start=1)}
+            if self._warming_up:
+                terms[f"base_{len(value)}"] = torch.zeros_like(terms["base_1"])
+            return terms
         return {"base": value.sum()}
 
     def score(self, users: Tensor, items: Tensor) -> Tensor:
@@ -118,14 +131,16 @@ class RecBoleBackbone(Backbone):
         rows = torch.arange(len(users), device=users.device)
         return self._predicted(users, items, rows, rows)
 
-    def train(self, mode: bool = True) -> RecBoleBackbone:
-        """Switch mode; NCL clusters anew every ``m_step`` epochs, as its trainer in RecBole."""
-        super().train(mode)
-        if mode and self._e_step_interval:
-            if self._epoch % self._e_step_interval == 0:
+    def begin_epoch(self, epoch: int) -> None:
+        """What RecBole's trainer of NCL does; see ``Backbone.begin_epoch``.
+
+        It clusters anew every ``m_step`` epochs, and the contrast with the clusters counts after
+        ``warm_up_step`` epochs.
+        """
+        if self.name == "NCL":
+            if epoch % self._m_step == 0:
                 self.model.e_step()
-            self._epoch += 1
-        return self
+            self._warming_up = epoch < self._warm_up
 
     def _named(self, users: Tensor, items: Tensor) -> dict[str, Tensor]:
         named = {}
@@ -156,6 +171,8 @@ class RecBoleBackbone(Backbone):
 
     def _labelled(self, interaction: Any) -> Any:
         """The batch as the model takes it: labelled pairs if it is pointwise with labels."""
+        if self.name == "ENMF":
+            return Interaction({self._user_field: torch.unique(interaction[self._user_field])})
         if self.model.input_type != InputType.POINTWISE or not hasattr(self.model, "LABEL"):
             return interaction
         batch = self.triples(interaction)

@@ -19,13 +19,14 @@ View = Adjacency | list[Adjacency]
 class SGL(LightGCN):
     """LightGCN with a contrast between two randomly thinned views of the graph.
 
-    BPR and contrast are means over the batch, so that ``ssl_weight`` weighs them as in RecBole,
-    which sums both.
+    BPR and contrast are means over the batch, which RecBole sums; with ``reg: batch``, L2 is
+    divided by the size of the batch once more, so that the whole is RecBole's over that size.
 
     Source: Wu et al., *Self-supervised Graph Learning for Recommendation*, SIGIR 2021; RecBole's
     ``SGL`` (the defaults); RLMRec's ``general_cf/sgl.py`` (a view per step that keeps the weights,
     contrast of negative items too). Node dropout and random walk are those of the paper: RLMRec's
-    node dropout blanks embeddings, and its random walk leaves the graph whole.
+    node dropout blanks embeddings, and its random walk cannot run (it reads a view before there is
+    one).
     """
 
     keys: ClassVar[Mapping[str, Key]] = {
@@ -72,7 +73,10 @@ class SGL(LightGCN):
         contrast = contrast + node_info_nce(items1, items2, batch.positives, self._tau)
         if self._contrast_negatives:
             contrast = contrast + node_info_nce(items1, items2, batch.negatives, self._tau)
-        return super().loss(interaction, output) | {"ssl": self._weight * contrast}
+        terms = super().loss(interaction, output)
+        if self._reg == "batch":
+            terms["reg"] = terms["reg"] / len(batch.users)
+        return terms | {"ssl": self._weight * contrast}
 
     def train(self, mode: bool = True) -> SGL:
         """Switch mode; as in RecBole, each call for training asks for new views."""

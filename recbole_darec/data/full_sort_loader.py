@@ -33,12 +33,18 @@ class UserBatchLoader(FullSortEvalDataLoader):  # type: ignore[misc]
         self.uid_field, self.iid_field = dataset.uid_field, dataset.iid_field
         dataset.sort(by=self.uid_field, ascending=True)
         self._positives = UserItems.of(dataset)
-        self._history = sampler.used_ids - self._positives
+        self._history = self._to_mask(sampler)
         self.uid_list = torch.from_numpy(self._positives.users())
         self.user_df = dataset.join(Interaction({self.uid_field: self.uid_list}))
         self.sample_size = len(self.uid_list)
         # RecBole's own initialisation would put each user's items into Python sets.
         super(FullSortEvalDataLoader, self).__init__(config, dataset, sampler, shuffle=shuffle)
+
+    def _to_mask(self, sampler: Any) -> UserItems:
+        """What users know already and cannot be recommended; with ``repeatable``, nothing."""
+        if isinstance(sampler.used_ids, UserItems):
+            return sampler.used_ids - self._positives
+        return UserItems(np.empty(0, dtype=np.int64), self._positives.n_items)
 
     def _init_batch_size_and_step(self) -> None:
         n_items = self._dataset.item_num

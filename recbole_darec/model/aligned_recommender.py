@@ -37,6 +37,10 @@ class AlignedRecommender(RepresentationRecommender):
         """Random generators of its own, whose state a resumed run needs."""
         return [] if self.alignment is None else [self.alignment.generator]
 
+    def begin_epoch(self, epoch: int) -> None:
+        """See ``Backbone.begin_epoch``."""
+        self.backbone.begin_epoch(epoch)
+
     def forward(self) -> CollaborativeOutput:
         """The representations that are scored."""
         output = self.backbone()

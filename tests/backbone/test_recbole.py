@@ -57,7 +57,10 @@ def seeded(function):
 def test_loss_and_gradients_are_those_of_recbole(backbone, small_batch, name):
     model = backbone(name)
     seeded(model.train)
-    theirs = seeded(lambda: model.model.calculate_loss(small_batch)).sum()
+    # RecBole gives ENMF users, each once.
+    users = {"user_id": torch.unique(small_batch["user_id"])}
+    given = Interaction(users) if name == "ENMF" else small_batch
+    theirs = seeded(lambda: model.model.calculate_loss(given)).sum()
     theirs.backward()
     expected = {key: p.grad.clone() for key, p in model.named_parameters() if p.grad is not None}
     model.zero_grad()
@@ -151,6 +154,20 @@ def test_models_that_cannot_serve_are_refused_with_the_reason(backbone, name, me
 def test_ncl_names_the_missing_package(backbone):
     with pytest.raises(ConfigError, match="needs the package 'faiss': pip install faiss-cpu"):
         backbone("NCL")
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "message"),
+    [
+        ("DGCF", {"embedding_size": 18}, "RecBole's DGCF cannot be built.*embedding_size: 18"),
+        ("SimpleX", {"aggregator": "bogus"}, "RecBole's SimpleX cannot be built.*ValueError"),
+        ("ConvNCF", {"embedding_size": 8}, "RecBole's ConvNCF cannot be built.*Kernel size"),
+    ],
+)
+def test_what_recboles_code_refuses_is_said_in_words(recbole_setting, name, keys, message):
+    config, dataset = recbole_setting(name, backbone=f"recbole/{name}", **keys)
+    with pytest.raises(ConfigError, match=message):
+        RecBoleBackbone.from_dataset(config, dataset)
 
 
 def test_ncl_refuses_more_clusters_than_rows(recbole_setting):

@@ -2,6 +2,7 @@ import numpy as np
 import plain_loops
 import pytest
 import torch
+from recbole.model.general_recommender.sgl import SGL as RecBoleSGL  # noqa: N811
 
 from recbole_darec.backbone.sgl import SGL
 
@@ -64,6 +65,32 @@ def test_objective_equals_plain_loops(tiny_graph, tiny_batch, defaults, kind, rl
     clean = propagate(table, [whole] * 2, mean=not rlmrec)
     expected = plain_loops.bpr(clean, tiny_batch, n_users, softplus=rlmrec)
     assert terms["bpr"].item() == pytest.approx(expected, abs=1e-6)
+    if rlmrec:
+        reg = plain_loops.l2_of_all(model)
+    else:
+        reg = plain_loops.l2_of_batch(table, tiny_batch, n_users, False)
+        reg /= len(tiny_batch["user_id"])
+    assert terms["reg"].item() == pytest.approx(0.1 * reg, abs=1e-6)
+
+
+def test_equals_recbole_over_the_size_of_the_batch(
+    recbole_setting, real_graph, real_batch, defaults
+):
+    keys = {"drop_ratio": 0.0, "reg_weight": 1.0, "n_layers": 2}
+    theirs = RecBoleSGL(*recbole_setting("SGL", type="ED", **keys))
+    ours = SGL(defaults("SGL", **keys), real_graph)
+    tables = torch.cat([theirs.user_embedding.weight, theirs.item_embedding.weight])
+    with torch.no_grad():
+        ours.embedding.copy_(tables)
+    theirs.train()
+    ours.train()
+    their_loss = theirs.calculate_loss(real_batch)
+    our_loss = sum(ours.loss(real_batch, ours()).values()) * len(real_batch["user_id"])
+    torch.testing.assert_close(our_loss, their_loss.squeeze(), rtol=1e-5, atol=0)
+    our_loss.backward()
+    their_loss.backward()
+    grads = torch.cat([theirs.user_embedding.weight.grad, theirs.item_embedding.weight.grad])
+    torch.testing.assert_close(ours.embedding.grad, grads, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(("interval", "same_within_epoch"), [("epoch", True), ("step", False)])
