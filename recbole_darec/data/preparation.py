@@ -35,9 +35,10 @@ def create_dataset(config: Config) -> Any:
     except (ValueError, KeyError, IndexError, OSError) as error:
         if "is empty" in str(error):
             raise ConfigError(_EMPTY.format(config.dataset)) from error
+        absent = "no field " if isinstance(error, KeyError) else ""
         raise ConfigError(
             f"dataset '{config.dataset}' in {config['data_path']} cannot be used: "
-            f"{str(error).rstrip('.')}. Check "
+            f"{absent}{str(error).rstrip('.')}. Check "
             "load_col, val_interval and the interval filters against the header of its files"
         ) from error
     if len(dataset.inter_feat) == 0:

@@ -83,11 +83,13 @@ class Ablation:
             content = yaml.safe_load(file.read_text("utf-8"))
         except yaml.YAMLError as error:
             raise ConfigError(f"ablation {file} is not valid yaml: {error}") from error
-        try:
-            ablation = cls(**content)
-        except TypeError as error:
-            known = ", ".join(cls.__dataclass_fields__)
-            raise ConfigError(f"ablation {file} must hold model, of {known}: {error}") from error
+        known = ", ".join(cls.__dataclass_fields__)
+        if not isinstance(content, dict) or "model" not in content:
+            raise ConfigError(f"ablation {file} must hold model, of {known}")
+        foreign = sorted(content.keys() - cls.__dataclass_fields__.keys(), key=str)
+        if foreign:
+            raise ConfigError(f"ablation {file} has '{foreign[0]}', which is none of {known}")
+        ablation = cls(**content)
         ablation._check(file)
         return ablation
 

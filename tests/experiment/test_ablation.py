@@ -91,7 +91,7 @@ def test_the_four_losses_are_removed_and_alone():
     [
         ("model: LightGCN\nvariants: {a: {}}", "model 'LightGCN' is no alignment"),
         ("variants: {a: {}}", "must hold model"),
-        ("model: DaRec\nvariant: {a: {}}", "unexpected keyword argument 'variant'"),
+        ("model: DaRec\nvariant: {a: {}}", "has 'variant', which is none of model, variants"),
         ("model: DaRec", "has neither variants nor curves"),
         ("model: DaRec\nvariants: [a]", "variants must be 'name: {key: value}'"),
         ("model: DaRec\ncurves: {n_centers: 3}", "curves must be 'key: \\[value"),
