@@ -26,7 +26,8 @@ def known_rows(
     unknown = [identity for identity in given if identity not in rows]
     if unknown and (not skip_unknown or len(unknown) == len(given)):
         more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
-        remedy = "none is left to serve" if skip_unknown else "skip_unknown (--skip_unknown) serves the rest"
+        remedy = "skip_unknown (--skip_unknown) serves the rest"
+        remedy = "none is left to serve" if skip_unknown else remedy
         if any("," in identity for identity in unknown):
             remedy += "; a comma does not separate ids, a space does"
         raise ConfigError(
