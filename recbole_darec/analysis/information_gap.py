@@ -9,12 +9,16 @@ from recbole_darec.analysis.information import Information
 
 @dataclass(frozen=True)
 class InformationGap:
-    """What Theorem 1 says of these data.
+    """The gap that Theorem 1 speaks of, estimated on these data.
+
+    Theorem 1 says that making both sides equal costs at least ``|I(C; Y) - I(L; Y)|``. Here both
+    are lower bounds by a linear probe, and a difference of lower bounds bounds nothing: it is an
+    estimate of the gap.
 
     Attributes:
-        gap: ``|I(C; Y) - I(L; Y)|`` in nats: what making both sides equal costs at least.
+        gap: the estimate of ``|I(C; Y) - I(L; Y)|`` in nats.
         gap_error: its standard error.
-        gain: what text adds to interactions, ``I(C, L; Y) - I(C; Y)``.
+        gain: what text adds to interactions, ``I(C, L; Y) - I(C; Y)``, estimated in the same way.
         gain_error: its standard error.
     """
 
@@ -37,10 +41,13 @@ class InformationGap:
     @property
     def verdict(self) -> str:
         """Whether alignment is likely to help, in words (bounds: two standard errors)."""
-        gap = f"The information gap is {self.gap:.3f} ± {self.gap_error:.3f} nats"
+        gap = (
+            f"The information gap is estimated at {self.gap:.3f} ± {self.gap_error:.3f} nats, from "
+            "lower bounds by a linear probe"
+        )
         gain = f"{self.gain:.3f} ± {self.gain_error:.3f} nats"
         if self.gap > 2 * self.gap_error:
-            gap += ": making both sides equal would lose at least that much (Theorem 1)"
+            gap += "; making both sides equal would lose at least the true gap (Theorem 1)"
         else:
             gap += ", not distinguishable from 0"
         if self.gain > 2 * self.gain_error:
