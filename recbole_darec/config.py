@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from logging import getLogger
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +17,32 @@ from recbole_darec import compat
 compat.install()
 
 from recbole.config import Config as RecBoleConfig  # noqa: E402
-from recbole.utils import get_model  # noqa: E402
+from recbole.model.abstract_recommender import AutoEncoderMixin  # noqa: E402
+from recbole.utils import InputType, get_model  # noqa: E402
 
 from recbole_darec.backbone.recbole_models import SERVING, why_refused  # noqa: E402
 from recbole_darec.embedding.keys import KEYS as EMBEDDING_KEYS  # noqa: E402
-from recbole_darec.keys import ConfigError, Key  # noqa: E402
+from recbole_darec.keys import ConfigError, Key, nearest  # noqa: E402
 from recbole_darec.known_keys import (  # noqa: E402
     OWN_KEYS,
     RECBOLE_KEYS,
+    RECBOLE_MODEL_KEYS,
     RECOMMENDER_KEYS,
     all_key_names,
     declared_keys,
+    general_keys,
+    part_keys,
+    readers,
+    recbole_model_keys,
 )
 from recbole_darec.paths import properties_dir  # noqa: E402
-from recbole_darec.registry import ADAPTED, FAMILIES, Part, backbone_part, parts  # noqa: E402
+from recbole_darec.recbole_values import INTERVAL_KEYS, check_recbole_values  # noqa: E402
+from recbole_darec.registry import ADAPTED, Part, backbone_part, parts  # noqa: E402
 
 BARE = "Backbone"
+_TYPED = (bool, int, float, list, dict)
+# Keys that frameworks often have, and what stands in their place here.
+_INSTEAD = {"device": "set use_gpu, and gpu_id for one of several"}
 _PATH_KEYS = (
     "data_path",
     "checkpoint_dir",
@@ -81,7 +91,9 @@ class Config(RecBoleConfig):  # type: ignore[misc]
             raise ConfigError(f"RecBole refuses the configuration: {error}") from error
         self.final_config_dict["data_path"] = os.path.normpath(self["data_path"])
         self._check_metrics()
-        if self.is_ours and self["train_neg_sample_args"]["distribution"] == "none":
+        learns_from_pairs = self["MODEL_INPUT_TYPE"] == InputType.PAIRWISE
+        learns_from_pairs &= not issubclass(self.model_class, AutoEncoderMixin)
+        if learns_from_pairs and self["train_neg_sample_args"]["distribution"] == "none":
             raise ConfigError(
                 f"key 'train_neg_sample_args' asks for no negative items, but '{self.model}' "
                 "learns from pairs of a positive and a negative item; leave the key out"
@@ -155,14 +167,7 @@ class Config(RecBoleConfig):  # type: ignore[misc]
         }
 
     def _load_cmd_line(self) -> dict[str, Any]:
-        given: dict[str, str] = {}
-        for argument in self._command_line:
-            key, equals, value = argument.removeprefix("--").partition("=")
-            if not argument.startswith("--") or not equals or not key:
-                raise ConfigError(f"argument '{argument}' is not of the form --key=value")
-            if given.setdefault(key, value) != value:
-                raise ConfigError(f"key '{key}' is given twice, as '{given[key]}' and '{value}'")
-        return self._convert_config_dict(given)
+        return self._convert_config_dict(parse_command_line(self._command_line))
 
     def _get_model_and_dataset(
         self, model: str | None, dataset: str | None
@@ -187,11 +192,8 @@ class Config(RecBoleConfig):  # type: ignore[misc]
         recboles = compat.general_recommenders()
         if name not in recboles:
             known = [BARE, *parts("alignment"), *parts("standalone"), *recboles]
-            kind = compat.other_recommender_kind(name)
-            fault = f"is one of RecBole's {kind} recommenders" if kind else "does not exist"
-            near = "" if kind else _nearest(name, known)
             raise ConfigError(
-                f"model '{name}' {fault}{near}; "
+                f"model '{name}' {_absence(name, name, known)}; "
                 "ours and RecBole's general recommenders are: " + ", ".join(known)
             )
         try:
@@ -208,7 +210,7 @@ class Config(RecBoleConfig):  # type: ignore[misc]
         files = [root / "overall.yaml"]
         if self.has_backbone:
             files.append(root / "recommender.yaml")
-        if self.is_ours:
+        if self.uses_text:
             files.append(root / "embedding.yaml")
         alone = self.alignment_part or self.standalone_part
         files += [alone.properties()] if alone else []
@@ -219,7 +221,9 @@ class Config(RecBoleConfig):  # type: ignore[misc]
         self._apply_protocol(root / "protocol" / f"{self._early('protocol')}.yaml")
         of_dataset = root / "dataset" / f"{dataset}.yaml"
         if of_dataset.is_file():
-            self._update_internal_config_dict(of_dataset)
+            values = self._load_config_files([str(of_dataset)])
+            foreign = {} if self.uses_text else EMBEDDING_KEYS
+            self.internal_config_dict |= {k: v for k, v in values.items() if k not in foreign}
 
     def _apply_protocol(self, file: Path) -> None:
         """Set a protocol's keys; those of parts only where a chosen part has them."""
@@ -229,8 +233,7 @@ class Config(RecBoleConfig):  # type: ignore[misc]
         by_part = values.pop("parts", {})
         for name in (self._early("backbone"), self.model):
             values |= by_part.get(name, {})
-        of_parts = {k for f in FAMILIES for part in parts(f).values() for k in part.load().keys}
-        foreign = of_parts - set(self._declared_keys())
+        foreign = part_keys().keys() - self._declared_keys().keys()
         self.internal_config_dict |= {k: v for k, v in values.items() if k not in foreign}
 
     def _early(self, key: str) -> Any:
@@ -251,17 +254,19 @@ class Config(RecBoleConfig):  # type: ignore[misc]
                 part = None
         if part is None:
             raise ConfigError(
-                f"backbone '{name}' does not exist{_nearest(name, known)}; "
+                f"backbone '{name}' {_absence(name.removeprefix(ADAPTED), name, known)}; "
                 "known are: " + ", ".join(known)
             )
         return part
 
     def _get_final_config_dict(self) -> dict[str, Any]:
         final: dict[str, Any] = super()._get_final_config_dict()
+        self._refuse_unread_arguments()
         self._accept_single_values(final)
-        for name, key in self._declared_keys().items():
+        for name, key in self._checked_keys().items():
             if name in final:
                 final[name] = key.check(name, final[name])
+        check_recbole_values(final)
         for name in _PATH_KEYS:
             if final.get(name):
                 final[name] = str(Path(final[name]).expanduser().absolute())
@@ -273,12 +278,49 @@ class Config(RecBoleConfig):  # type: ignore[misc]
 
     def _declared_keys(self) -> dict[str, Key]:
         keys = {**RECBOLE_KEYS, **OWN_KEYS}
-        if self.is_ours:
-            backbone = self._backbone_part() if self.has_backbone else None
-            keys |= {**RECOMMENDER_KEYS, **EMBEDDING_KEYS}
-            for part in filter(None, (self.alignment_part, backbone, self.standalone_part)):
-                keys |= part.load().keys
+        backbone = self._backbone_part() if self.has_backbone else None
+        keys |= RECOMMENDER_KEYS if backbone else {}
+        keys |= EMBEDDING_KEYS if self.uses_text else {}
+        for part in filter(None, (self.alignment_part, backbone, self.standalone_part)):
+            keys |= part.load().keys
         return keys
+
+    def _checked_keys(self) -> dict[str, Key]:
+        """Types and ranges: of what this run reads, else of whatever part reads it."""
+        defaults = self.internal_config_dict
+        recboles = self._recbole_keys() & defaults.keys()
+        return {
+            **{name: key for name, key in declared_keys().items() if name in self.unread_keys()},
+            **{k: Key(type(defaults[k])) for k in recboles if isinstance(defaults[k], _TYPED)},
+            **{name: key for name, key in RECBOLE_MODEL_KEYS.items() if name in recboles},
+            **self._declared_keys(),
+        }
+
+    def _recbole_keys(self) -> frozenset[str]:
+        """Keys that RecBole's part of this run reads."""
+        backbone = str(self._early("backbone")) if self.has_backbone else ""
+        adapted = backbone.removeprefix(ADAPTED) if backbone.startswith(ADAPTED) else self.model
+        return general_keys() | recbole_model_keys(adapted)
+
+    def unread_keys(self) -> list[str]:
+        """The given keys that nothing in this run reads, such as those of another backbone."""
+        read = self._recbole_keys().union(self._declared_keys(), self.internal_config_dict)
+        return [key for key in self.external_config_dict if key not in read]
+
+    def unread_message(self, key: str) -> str:
+        """That a key is not read by this model, and what reads it."""
+        on = f" on {self._early('backbone')}" if self.has_backbone else ""
+        return f"key '{key}' is not read by {self.model}{on}; {readers(key)}"
+
+    def warn_of_unread_keys(self) -> None:
+        """Log each given key that nothing reads: a file may serve several models."""
+        for key in self.unread_keys():
+            getLogger().warning(self.unread_message(key))
+
+    def _refuse_unread_arguments(self) -> None:
+        for key in self.unread_keys():
+            if key in self.cmd_config_dict:
+                raise ConfigError(self.unread_message(key))
 
     @staticmethod
     def _accept_single_values(final: dict[str, Any]) -> None:
@@ -301,7 +343,8 @@ class Config(RecBoleConfig):  # type: ignore[misc]
         known = all_key_names()
         for key in self.external_config_dict:
             if key not in known:
-                raise ConfigError(f"key '{key}' does not exist{_nearest(key, known)}")
+                remedy = f"; {_INSTEAD[key]}" if key in _INSTEAD else nearest(key, known)
+                raise ConfigError(f"key '{key}' does not exist{remedy}")
 
     def _check_dataset(self, final: Mapping[str, Any]) -> None:
         if self.dataset == "ml-100k" or (Path(final["data_path"]) / self.dataset).is_dir():
@@ -313,7 +356,7 @@ class Config(RecBoleConfig):  # type: ignore[misc]
         local = sorted(p.name for p in parent.iterdir() if p.is_dir()) if parent.is_dir() else []
         raise ConfigError(
             f"dataset '{self.dataset}' does not exist"
-            f"{_nearest(self.dataset, ['ml-100k', *local, *downloadable])}; its files belong in "
+            f"{nearest(self.dataset, ['ml-100k', *local, *downloadable])}; its files belong in "
             f"{parent / self.dataset} ({self.dataset}.inter, and {self.dataset}.item for text). "
             "Set data_path to the folder that holds the dataset's folder"
         )
@@ -350,9 +393,25 @@ class Config(RecBoleConfig):  # type: ignore[misc]
         }
 
 
+def parse_command_line(arguments: Iterable[str]) -> dict[str, str]:
+    """Texts by key, of arguments of the form ``--key=value``.
+
+    Raises:
+        ConfigError: if one has another form, or a key stands twice with different values.
+    """
+    given: dict[str, str] = {}
+    for argument in arguments:
+        key, equals, value = argument.removeprefix("--").partition("=")
+        if not argument.startswith("--") or not equals or not key:
+            raise ConfigError(f"argument '{argument}' is not of the form --key=value")
+        if given.setdefault(key, value) != value:
+            raise ConfigError(f"key '{key}' is given twice, as '{given[key]}' and '{value}'")
+    return given
+
+
 def _value(name: str, text: str) -> Any:
     """What ``text`` means for a key: itself where a string is declared, else a literal."""
-    key = declared_keys().get(name)
+    key = Key(str, optional=True) if name in INTERVAL_KEYS else declared_keys().get(name)
     if key is None or key.kind is not str:
         return _literal(text)
     empty = key.optional and text.strip().lower() in ("none", "null", "~", "")
@@ -376,10 +435,11 @@ def _literal(text: str) -> Any:
     return text
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
-    candidates = {str(k).lower(): str(k) for k in known}
-    match = difflib.get_close_matches(name.lower(), candidates, n=1, cutoff=0.5)
-    return f"; did you mean '{candidates[match[0]]}'?" if match else ""
+def _absence(model: str, name: str, known: Iterable[str]) -> str:
+    """Why a model is not known: another kind of RecBole's, or none at all."""
+    kind = compat.other_recommender_kind(model)
+    fault = f"is one of RecBole's {kind} recommenders"
+    return fault if kind else f"does not exist{nearest(name, known)}"
 
 
 def _plain(value: Any) -> Any:

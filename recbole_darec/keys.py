@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,3 +88,10 @@ class Key:
         )
         if math.isnan(value) or too_low or too_high:
             raise ConfigError(f"key '{name}' is {value!r}; expected {self.describe()}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """``; did you mean 'X'?`` for the known name that is most like another, or nothing."""
+    candidates = {str(k).lower(): str(k) for k in known}
+    match = difflib.get_close_matches(name.lower(), candidates, n=1, cutoff=0.5)
+    return f"; did you mean '{candidates[match[0]]}'?" if match else ""

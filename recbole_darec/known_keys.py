@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
+from logging import getLogger
 from pathlib import Path
 
+from recbole_darec import compat
 from recbole_darec.embedding.keys import KEYS as EMBEDDING_KEYS
-from recbole_darec.keys import Key
+from recbole_darec.keys import ConfigError, Key
 from recbole_darec.paths import properties_dir
-from recbole_darec.registry import FAMILIES, parts
+from recbole_darec.registry import FAMILIES, parts, recbole_properties
 
 # Keys of RecBole whose wrong values otherwise surface as tracebacks from deep inside.
 RECBOLE_KEYS: Mapping[str, Key] = {
@@ -34,9 +35,36 @@ RECBOLE_KEYS: Mapping[str, Key] = {
     "topk": Key(list),
     "benchmark_filename": Key(list, optional=True),
     "load_col": Key(dict, optional=True),
+    "unload_col": Key(dict, optional=True),
+    "unused_col": Key(dict, optional=True),
     "val_interval": Key(dict, optional=True),
+    "threshold": Key(dict, optional=True),
+    "seq_len": Key(dict, optional=True),
+    "preload_weight": Key(dict, optional=True),
+    "discretization": Key(dict, optional=True),
+    "normalize_all": Key(bool, optional=True),
+    "normalize_field": Key(list, optional=True),
+    "alias_of_user_id": Key(list, optional=True),
+    "alias_of_item_id": Key(list, optional=True),
+    "rm_dup_inter": Key(str, choices=("first", "last"), optional=True),
+    "clip_grad_norm": Key(dict, optional=True),
+    "train_neg_sample_args": Key(dict, optional=True),
+    "loss_decimal_place": Key(int, low=0),
+    "worker": Key(int, low=0),
     "learner": Key(str, choices=("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")),
     "state": Key(str, choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")),
+}
+
+# Of RecBole's general recommenders, where they have them.
+RECBOLE_MODEL_KEYS: Mapping[str, Key] = {
+    "embedding_size": Key(int, low=1),
+    "n_layers": Key(int, low=0),
+    "reg_weight": Key(float, low=0),
+    "dropout_prob": Key(float, low=0, high=1),
+    # Weights whose defaults happen to be whole numbers.
+    "negative_weight": Key(float),
+    "w_max": Key(float),
+    "resolution": Key(float),
 }
 
 OWN_KEYS: Mapping[str, Key] = {
@@ -56,34 +84,84 @@ RECOMMENDER_KEYS: Mapping[str, Key] = {
 }
 
 
+# What RecBole reads of any general recommender's run without a default in a yaml file.
+_WITHOUT_DEFAULT = {"model", "dataset", "nproc", "encoding", "tail_ratio"}
+# Of RecBole's script for several processes and machines; nothing here reads them.
+_OF_THE_SCRIPT = {"config_files", "world_size", "ip", "port", "group_offset"}
+_MOST_READERS = 6
+
+
 @cache
-def recbole_key_names() -> frozenset[str]:
-    """Every key that RecBole declares in a yaml or reads in its code."""
-    spec = importlib.util.find_spec("recbole")
-    assert spec is not None
-    assert spec.submodule_search_locations is not None
-    root = Path(spec.submodule_search_locations[0])
-    names: set[str] = set()
-    for file in root.glob("properties/**/*.yaml"):
-        names.update(re.findall(r"^(\w+)\s*:", file.read_text(encoding="utf-8"), re.M))
-    for file in root.glob("**/*.py"):
-        text = file.read_text(encoding="utf-8")
-        names.update(re.findall(r"""config\[\s*["']([\w-]+)["']\s*\]""", text))
-    of_the_script = {"model", "dataset", "config_files", "nproc", "world_size", "ip", "port"}
-    return frozenset(names) | of_the_script | {"group_offset"}
+def general_keys() -> frozenset[str]:
+    """Keys that RecBole reads whichever general recommender is chosen."""
+    properties = recbole_properties("").parents[1]
+    files = (properties / "overall.yaml", properties / "dataset" / "sample.yaml")
+    return frozenset(_WITHOUT_DEFAULT).union(*map(_names_in_yaml, files))
+
+
+@cache
+def recbole_model_keys(model: str) -> frozenset[str]:
+    """Keys that a general recommender of RecBole has in its yaml or reads in its code.
+
+    Empty for a name that is none of theirs.
+    """
+    if model not in compat.general_recommenders():
+        return frozenset()
+    file = recbole_properties(model)
+    module = file.parents[2] / "model" / "general_recommender" / f"{model.lower()}.py"
+    text = module.read_text("utf-8")
+    bases = re.findall(r"^from recbole\.model\.general_recommender\.\w+ import (\w+)", text, re.M)
+    names = re.findall(r"""config\[\s*["']([\w-]+)["']\s*\]""", text)
+    return frozenset(names).union(_names_in_yaml(file), *map(recbole_model_keys, bases))
+
+
+def _names_in_yaml(file: Path) -> list[str]:
+    text = file.read_text("utf-8") if file.is_file() else ""
+    return re.findall(r"^([\w-]+)\s*:", text, re.M)
 
 
 @cache
 def declared_keys() -> Mapping[str, Key]:
     """Every key whose type and range are declared, whichever model is chosen."""
-    keys = {**RECBOLE_KEYS, **OWN_KEYS, **RECOMMENDER_KEYS, **EMBEDDING_KEYS}
-    for family in FAMILIES:
-        for part in parts(family).values():
-            keys |= part.load().keys
-    return keys
+    return {**RECBOLE_KEYS, **OWN_KEYS, **RECOMMENDER_KEYS, **EMBEDDING_KEYS, **part_keys()}
+
+
+@cache
+def part_keys() -> Mapping[str, Key]:
+    """Every key that a registered part declares."""
+    return {name: key for _, keys in _keys_by_part() for name, key in keys.items()}
+
+
+def _keys_by_part() -> Iterator[tuple[str, Mapping[str, Key]]]:
+    """Declared keys of each registered part by its name.
+
+    A third party's part that cannot be loaded is left out with a warning: it must not stop models
+    that do not use it.
+    """
+    for part in (part for family in FAMILIES for part in parts(family).values()):
+        try:
+            yield part.name, part.load().keys
+        except ConfigError as error:
+            getLogger().warning(f"left out: {error}")
 
 
 @cache
 def all_key_names() -> frozenset[str]:
     """Every admissible key, whichever model is chosen."""
-    return recbole_key_names() | declared_keys().keys()
+    of_models = map(recbole_model_keys, compat.general_recommenders())
+    return general_keys().union(_OF_THE_SCRIPT, declared_keys(), *of_models)
+
+
+def readers(key: str) -> str:
+    """In words, which parts and models of RecBole read a key that a chosen model does not."""
+    text_users = [*parts("alignment"), *parts("standalone")]
+    names = text_users if key in EMBEDDING_KEYS else []
+    names = [*parts("alignment"), "Backbone"] if key == "backbone" else names
+    names = names or [name for name, keys in _keys_by_part() if key in keys]
+    theirs = [m for m in compat.general_recommenders() if key in recbole_model_keys(m)]
+    names += [f"RecBole's {model}" for model in theirs]
+    if not names:
+        return "no model reads it"
+    more = f" and {len(names) - _MOST_READERS} more" if len(names) > _MOST_READERS else ""
+    verb = "reads it" if len(names) == 1 else "read it"
+    return f"{', '.join(names[:_MOST_READERS])}{more} {verb}"

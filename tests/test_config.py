@@ -1,18 +1,21 @@
 """Configuration: precedence, strictness, device, paths."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
 import pytest
+import recbole
 import torch
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recbole_darec import compat
 from recbole_darec.config import Config, _literal
 from recbole_darec.keys import ConfigError, Key
-from recbole_darec.known_keys import all_key_names
+from recbole_darec.known_keys import all_key_names, general_keys, recbole_model_keys
 from recbole_darec.paths import properties_dir
 from recbole_darec.registry import parts
 
@@ -98,6 +101,14 @@ def test_every_printed_value_is_read_back(value):
             {"model": "SASRec"},
             "model 'SASRec' is one of RecBole's sequential recommenders; ours and",
         ),
+        (
+            {"config_dict": {"backbone": "recbole/SASRec"}},
+            "backbone 'recbole/SASRec' is one of RecBole's sequential recommenders; known are",
+        ),
+        (
+            {"config_dict": {"backbone": "recbole/Sgl"}},
+            "does not exist; did you mean 'recbole/SGL'",
+        ),
         ({"model": "FM"}, "model 'FM' is one of RecBole's context-aware recommenders"),
         ({"dataset": "ml-1000k"}, "dataset 'ml-1000k' does not exist; did you mean 'ml-100k'"),
         (
@@ -128,6 +139,248 @@ def test_every_printed_value_is_read_back(value):
 def test_mistakes_are_named_with_the_remedy(arguments, message):
     with pytest.raises(ConfigError, match=message):
         Config(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments", "message"),
+    [
+        ("DaRec", ["--align_weight=1"], "does not exist; did you mean 'alignment_weight'"),
+        ("DaRec", ["--num_layers=3"], "'num_layers' does not exist; did you mean 'n_layers'"),
+        ("BPR", ["--xgb_model=3"], "key 'xgb_model' does not exist"),
+        ("BPR", ["--amazon-books=3"], "key 'amazon-books' does not exist"),
+        ("BPR", ["--max_seq_length=3"], "key 'max_seq_length' does not exist"),
+        ("DaRec", ["--device=cuda"], "'device' does not exist; set use_gpu, and gpu_id for one of"),
+        (
+            "DaRec",
+            ["--ssl_tau=0.3"],
+            "'ssl_tau' is not read by DaRec on LightGCN; DCCF, SGL, SimGCL, RecBole's SGL read it",
+        ),
+        (
+            "DaRec",
+            ["--backbone=GCCF", "--layer_aggregation=nonsense"],
+            "'layer_aggregation' is not read by DaRec on GCCF; LightGCN, SGL, SimGCL read it",
+        ),
+        ("BPR", ["--n_centers=4"], "'n_centers' is not read by BPR; DaRec reads it"),
+        (
+            "Backbone",
+            ["--alignment_weight=1"],
+            "not read by Backbone on LightGCN; DaRec, KAR, RLMRecCon, RLMRecGen read it",
+        ),
+        ("BPR", ["--backbone=MF"], "not read by BPR; DaRec, KAR, .*, Backbone read it"),
+        ("BPR", ["--item_template=x"], "not read by BPR; DaRec, KAR, .*, AlphaRec read it"),
+        ("Pop", ["--embedding_size=8"], r"not read by Pop; .* and \d+ more read it"),
+        ("DaRec", ["--world_size=2"], "not read by DaRec on LightGCN; no model reads it"),
+    ],
+)
+def test_an_argument_that_nothing_reads_is_refused(model, arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        Config(model, command_line=arguments)
+
+
+def test_a_key_that_nothing_reads_is_a_warning_where_it_is_not_on_the_command_line(
+    tmp_path, caplog
+):
+    file = tmp_path / "shared.yaml"
+    file.write_text("ssl_tau: 0.3\nreg_weight: 1e-3\nn_centers: 4\n")
+    config = Config("LightGCN", config_file_list=[file], config_dict={"n_sampled": 64})
+    assert config.unread_keys() == ["ssl_tau", "n_centers", "n_sampled"]
+    config.warn_of_unread_keys()
+    assert [record.message for record in caplog.records] == [
+        "key 'ssl_tau' is not read by LightGCN; DCCF, SGL, SimGCL, RecBole's SGL read it",
+        "key 'n_centers' is not read by LightGCN; DaRec reads it",
+        "key 'n_sampled' is not read by LightGCN; DaRec reads it",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("n_centers", "abc", "key 'n_centers' is 'abc'"),
+        ("ssl_tau", -1.0, "key 'ssl_tau' is -1.0"),
+    ],
+)
+def test_keys_that_nothing_reads_are_checked_all_the_same(key, value, message):
+    with pytest.raises(ConfigError, match=message):
+        Config("BPR", config_dict={key: value})
+
+
+@pytest.mark.parametrize("model", compat.general_recommenders())
+def test_every_default_of_a_recbole_model_may_be_given(model):
+    file = Path(recbole.__file__).parent / "properties" / "model" / f"{model}.yaml"
+    defaults = Config("Pop")._load_config_files([file] if file.is_file() else [])
+    arguments = [f"--{key}={value}" for key, value in defaults.items()]
+    config = Config(model, command_line=arguments)
+    assert {key: config[key] for key in defaults} == defaults
+    again = Config(config_dict=config.resolved())
+    assert again.unread_keys() == []
+
+
+@pytest.mark.parametrize("protocol", ["recbole", "rlmrec"])
+@pytest.mark.parametrize(
+    ("model", "backbone"),
+    [("Backbone", name) for name in (*parts("backbone"), "recbole/NGCF")]
+    + [(name, "LightGCN") for name in parts("alignment")],
+)
+def test_a_resolved_configuration_holds_what_is_read_alone(model, backbone, protocol):
+    config = Config(model, config_dict={"backbone": backbone, "protocol": protocol})
+    given = {key: value for key, value in config.resolved().items() if value is not None}
+    again = Config(command_line=[f"--{key}={value}" for key, value in given.items()])
+    assert again.resolved() == {**config.resolved(), "gpu_id": 0}
+
+
+def test_general_keys_are_all_that_recbole_reads_for_any_model():
+    root = Path(recbole.__file__).parent
+    files = [*root.glob("data/dataset/dataset.py"), root / "data" / "utils.py"]
+    files += [root / "data" / "dataloader" / f"{kind}_dataloader.py" for kind in ("abstract",
+              "general", "user")]  # fmt: skip
+    files += [*root.glob("evaluator/*.py"), *root.glob("quick_start/*.py")]
+    text = "".join(file.read_text() for file in files)
+    read = set(re.findall(r"""config\[["'](\w+)["']\]""", text))
+    made_by_recbole = {"MODEL_TYPE", "MODEL_INPUT_TYPE", "device", "eval_type", "local_rank"}
+    made_by_recbole |= {"single_spec", "world_size", "valid_neg_sample_args"}
+    assert read - {"test_neg_sample_args"} - made_by_recbole <= general_keys()
+
+
+def test_keys_of_a_recbole_model_are_those_of_its_yaml_and_its_code():
+    assert recbole_model_keys("DGCF") >= {"n_factors", "train_batch_size"}
+    assert recbole_model_keys("LDiffRec") >= {"n_cate", "beta_fixed", "time-aware"}
+    assert recbole_model_keys("SASRec") == frozenset()
+
+
+RECBOLES = [
+    ("BPR", "embedding_size", 0, r"key 'embedding_size' is 0; expected an int in \[1, inf\)"),
+    ("BPR", "embedding_size", "abc", "key 'embedding_size' is 'abc'"),
+    ("LightGCN", "n_layers", "abc", r"key 'n_layers' is 'abc' \(str\); expected an int"),
+    ("LightGCN", "n_layers", -1, "key 'n_layers' is -1"),
+    ("LightGCN", "reg_weight", "abc", "key 'reg_weight' is 'abc'"),
+    ("NGCF", "hidden_size_list", 64, r"key 'hidden_size_list' is 64 \(int\); expected a list"),
+    ("NGCF", "node_dropout", "a", "key 'node_dropout' is 'a'"),
+    ("NeuMF", "mf_train", 1, r"key 'mf_train' is 1 \(int\); expected a bool"),
+    ("BPR", "clip_grad_norm", 5, "key 'clip_grad_norm' is 5 .*expected a dict or empty"),
+    ("BPR", "loss_decimal_place", "a", "key 'loss_decimal_place' is 'a'"),
+    ("BPR", "worker", "a", "key 'worker' is 'a'"),
+    ("BPR", "shuffle", 3, "key 'shuffle' is 3 .*expected a bool"),
+    ("BPR", "eval_args", 5, "key 'eval_args' is 5 .*expected a dict"),
+    ("BPR", "rm_dup_inter", "some", "key 'rm_dup_inter' is 'some'; expected one of first, last"),
+    (
+        "BPR",
+        "load_col",
+        {"inter": "user_id"},
+        r"key 'load_col' of 'inter' is 'user_id'; expected a list .* \{'inter': \['user_id'\]\}",
+    ),
+    (
+        "BPR",
+        "train_neg_sample_args",
+        {"distribution": "uniform", "sample_num": 0},
+        "key 'train_neg_sample_args: sample_num' is 0",
+    ),
+    ("BPR", "train_neg_sample_args", {"number": 1}, "has no 'number'.*; it holds distribution, "),
+    ("BPR", "train_neg_sample_args", {"distribution": "even"}, "distribution' is 'even'; expected"),
+    ("BPR", "train_neg_sample_args", {"dynamic": True}, "dynamic needs a candidate_num above 0"),
+    ("BPR", "train_neg_sample_args", None, "but 'BPR' learns from pairs of a positive"),
+    ("DaRec", "train_neg_sample_args", None, "but 'DaRec' learns from pairs of a positive"),
+    ("BPR", "topk", "abc", r"key 'topk' is \['abc'\]; expected whole numbers above 0"),
+    ("BPR", "topk", [10, 0], r"key 'topk' is \[10, 0\]"),
+    ("BPR", "topk", [], r"key 'topk' is \[\]"),
+    ("BPR", "metrics", [], r"key 'metrics' is \[\]; expected a list of names"),
+    ("BPR", "metrics", [5], r"key 'metrics' is \[5\]"),
+    ("BPR", "user_inter_num_interval", 5, r"'user_inter_num_interval' is 5; .* \"\[5,inf\)\" is 5"),
+    (
+        "BPR",
+        "item_inter_num_interval",
+        "abc",
+        "'item_inter_num_interval' is 'abc'; expected an int",
+    ),
+    ("BPR", "user_inter_num_interval", "[9,5]", "'user_inter_num_interval' is"),
+    ("BPR", "user_inter_num_interval", "[a,5]", "'user_inter_num_interval' is"),
+    ("BPR", "user_inter_num_interval", "[1,2);5", "'user_inter_num_interval' is"),
+    ("BPR", "val_interval", {"rating": 3}, "key 'val_interval' of 'rating' is 3; expected an int"),
+    ("BPR", "val_interval", {"rating": "3,5"}, "key 'val_interval' of 'rating' is '3,5'"),
+    ("BPR", "val_interval", "[3,5]", "key 'val_interval' is .*; expected a dict"),
+]
+
+
+@pytest.mark.parametrize(("model", "key", "value", "message"), RECBOLES)
+def test_wrong_values_of_recboles_keys_are_named(model, key, value, message):
+    with pytest.raises(ConfigError, match=message):
+        Config(model, config_dict={key: value})
+
+
+@pytest.mark.parametrize(
+    ("model", "key", "text", "value"),
+    [
+        ("MultiVAE", "train_neg_sample_args", "None", None),
+        ("SimpleX", "negative_weight", "0.5", 0.5),
+        ("BPR", "topk", "5,10", [5, 10]),
+        ("BPR", "user_inter_num_interval", "[5,inf)", "[5,inf)"),
+        ("BPR", "user_inter_num_interval", "[5,10]", "[5,10]"),
+        ("BPR", "user_inter_num_interval", "[1,2);(5, 7]", "[1,2);(5, 7]"),
+        ("BPR", "user_inter_num_interval", "~", None),
+        ("BPR", "val_interval", "{'rating': '[3,inf)', 'item_id': ['1', '2']}", None),
+        ("BPR", "load_col", "{'inter': '*'}", {"inter": "*"}),
+        ("BPR", "load_col", "None", None),
+        ("BPR", "weight_decay", "1", 1.0),
+    ],
+)
+def test_sound_values_of_recboles_keys_pass(model, key, text, value):
+    arguments = [f"--{key}={text}", "--valid_metric=MRR@10"]
+    given = Config(model, command_line=arguments).resolved()[key]
+    assert value is None or given == value
+
+
+EVAL_ARGS = [
+    ({"splitt": {"RS": [8, 1, 1]}}, "'eval_args' has no 'splitt'; did you mean 'split'"),
+    ({"split": "RS"}, "split is 'RS'; expected {'RS': "),
+    ({"split": {"RSS": [8, 1, 1]}}, "expected {'RS': "),
+    ({"split": {"RS": [8, 1, 1], "LS": "test_only"}}, "expected {'RS': "),
+    ({"split": {"RS": [8, 2]}}, r"RS is \[8, 2\]; expected a list of the shares of training"),
+    ({"split": {"RS": [8, -1, 1]}}, "none negative"),
+    ({"split": {"RS": [0, 1, 1]}}, "the first above 0"),
+    ({"split": {"RS": "8:1:1"}}, "RS is '8:1:1'"),
+    ({"split": {"RS": [8, "a", 1]}}, "RS is "),
+    ({"split": {"LS": "valid"}}, "LS is 'valid'; expected valid_and_test, valid_only, test_only"),
+    ({"order": "XX"}, "order is 'XX'; expected RO"),
+    ({"group_by": "item"}, "group_by is 'item'; expected user or none"),
+    ({"mode": "fulll"}, "mode is 'fulll'; expected full, uniN or popN"),
+    ({"mode": "uni"}, "mode is 'uni'"),
+    ({"mode": "uni0"}, "mode is 'uni0'"),
+    ({"mode": {"valid": "full", "train": "full"}}, "has no 'train'; it holds valid, test"),
+    ({"mode": {"valid": 5}}, "mode is 5"),
+]
+
+
+@pytest.mark.parametrize(("args", "message"), EVAL_ARGS)
+def test_mistakes_in_eval_args_are_named(args, message):
+    with pytest.raises(ConfigError, match=message):
+        Config("BPR", config_dict={"eval_args": args})
+
+
+def test_order_by_time_needs_the_time_column(small_data):
+    keys = {"data_path": str(small_data), "eval_args": {"order": "TO"}}
+    message = r"orders by time, but load_col leaves out 'timestamp': .*'item_id', 'timestamp'\]\}"
+    with pytest.raises(ConfigError, match=message):
+        Config("BPR", "small", config_dict=keys)
+    columns = ["user_id", "item_id", "timestamp"]
+    for sound in ({"load_col": {"inter": columns}}, {"load_col": None},
+                  {"benchmark_filename": ["a", "b", "c"]}):  # fmt: skip
+        assert Config("BPR", "small", config_dict={**keys, **sound})["eval_args"]["order"] == "TO"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        {},
+        {"split": {"LS": "valid_only"}, "order": "TO"},
+        {"split": {"RS": [0.9, 0, 0.1]}, "group_by": None},
+        {"group_by": "none", "mode": "uni100"},
+        {"mode": {"valid": "pop50"}},
+    ],
+)
+def test_sound_eval_args_pass(args):
+    read = Config("BPR", config_dict={"eval_args": args})["eval_args"]
+    assert {key: read[key] for key in args if key != "mode"} == {
+        key: value for key, value in args.items() if key != "mode"
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,167 @@
+"""Checks of RecBole's own keys whose wrong values it ignores or meets with a traceback."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from recbole_darec.keys import ConfigError, Key, nearest
+
+_LEAVE_ONE_OUT = ("valid_and_test", "valid_only", "test_only")
+_ORDERS = ("RO", "TO")
+_MODE = re.compile(r"full|labeled|(uni|pop)[1-9]\d*")
+_INTERVAL = re.compile(r"[\[(]([^,\[\]()]+),([^,\[\]()]+)[\])]")
+INTERVAL_KEYS = (
+    "user_inter_num_interval",
+    "item_inter_num_interval",
+    "entity_kg_num_interval",
+    "relation_kg_num_interval",
+)
+_NEGATIVES = {
+    "distribution": Key(str, choices=("uniform", "popularity", "None"), optional=True),
+    "sample_num": Key(int, low=1),
+    "alpha": Key(float, low=0),
+    "dynamic": Key(bool),
+    "candidate_num": Key(int, low=0),
+}
+
+
+def check_recbole_values(final: Mapping[str, Any]) -> None:
+    """Refuse what RecBole would ignore or stumble over, before any work.
+
+    Args:
+        final: all keys and values; those of a list or dict type have it.
+
+    Raises:
+        ConfigError: naming the key and what it expects.
+    """
+    _check_lists(final)
+    _check_columns(final)
+    _check_eval_args(final)
+    for key in INTERVAL_KEYS:
+        _check_interval(f"key '{key}'", final.get(key))
+    for field, value in (final.get("val_interval") or {}).items():
+        if not isinstance(value, (list, tuple)):  # a token field's admissible values
+            _check_interval(f"key 'val_interval' of '{field}'", value)
+    _check_negatives(final["train_neg_sample_args"])
+
+
+def _check_lists(final: Mapping[str, Any]) -> None:
+    if not final["metrics"] or not all(isinstance(name, str) for name in final["metrics"]):
+        raise ConfigError(
+            f"key 'metrics' is {final['metrics']}; expected a list of names, such as [Recall, NDCG]"
+        )
+    cuts = final["topk"]
+    if not cuts or not all(type(k) is int and k > 0 for k in cuts):
+        raise ConfigError(f"key 'topk' is {cuts}; expected whole numbers above 0, such as [10, 20]")
+
+
+def _check_columns(final: Mapping[str, Any]) -> None:
+    for key in ("load_col", "unload_col", "unused_col"):
+        for file, columns in (final.get(key) or {}).items():
+            if not isinstance(columns, (list, tuple)) and columns != "*":
+                raise ConfigError(
+                    f"key '{key}' of '{file}' is {columns!r}; expected a list of columns, such as "
+                    f"{{'{file}': ['{columns}']}}"
+                )
+
+
+def _interaction_columns(final: Mapping[str, Any]) -> list[str] | None:
+    """Columns of the interactions that are loaded, None for all."""
+    if final["load_col"] is None:
+        return None
+    columns = final["load_col"].get("inter", [])
+    return None if columns == "*" else list(columns)
+
+
+def _check_eval_args(final: Mapping[str, Any]) -> None:
+    args = final["eval_args"]
+    _check_names("eval_args", args, ("split", "order", "group_by", "mode"))
+    _check_split(args.get("split", {"RS": [8, 1, 1]}))
+    order, group_by = args.get("order", "RO"), args.get("group_by", "user")
+    if order not in _ORDERS:
+        raise ConfigError(f"key 'eval_args': order is {order!r}; expected RO (random) or TO (time)")
+    if str(group_by).lower() not in ("user", "none"):
+        raise ConfigError(f"key 'eval_args': group_by is {group_by!r}; expected user or none")
+    _check_mode(args.get("mode", "full"))
+    time, columns = final["TIME_FIELD"], _interaction_columns(final)
+    by_files = bool(final.get("benchmark_filename"))
+    if order == "TO" and not by_files and columns is not None and time not in columns:
+        raise ConfigError(
+            f"key 'eval_args' orders by time, but load_col leaves out '{time}': load it, as in "
+            f"--load_col=\"{{'inter': {[*columns, time]}}}\""
+        )
+
+
+def _check_split(split: Any) -> None:
+    if not isinstance(split, dict) or len(split) != 1 or not {"RS", "LS"} & split.keys():
+        raise ConfigError(
+            f"key 'eval_args': split is {split!r}; expected {{'RS': [0.8, 0.1, 0.1]}} (ratios) or "
+            "{'LS': 'valid_and_test'} (leave one out)"
+        )
+    if "LS" in split and split["LS"] not in _LEAVE_ONE_OUT:
+        raise ConfigError(
+            f"key 'eval_args': LS is {split['LS']!r}; expected {', '.join(_LEAVE_ONE_OUT)}"
+        )
+    ratios = split.get("RS", [1, 0, 0])
+    numbers = isinstance(ratios, list) and len(ratios) == 3 and all(map(_is_share, ratios))
+    if not numbers or ratios[0] == 0:
+        raise ConfigError(
+            f"key 'eval_args': RS is {ratios!r}; expected a list of the shares of training, "
+            "validation and test, such as [0.8, 0.1, 0.1], none negative, the first above 0"
+        )
+
+
+def _is_share(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value) and value >= 0
+
+
+def _check_mode(mode: Any) -> None:
+    if isinstance(mode, dict):
+        _check_names("eval_args': 'mode", mode, ("valid", "test"))
+    for value in mode.values() if isinstance(mode, dict) else (mode,):
+        if not isinstance(value, str) or not _MODE.fullmatch(value):
+            raise ConfigError(
+                f"key 'eval_args': mode is {value!r}; expected full, uniN or popN with a number N "
+                "of sampled items (uni100), or labeled"
+            )
+
+
+def _check_interval(what: str, value: Any) -> None:
+    if value is None:
+        return
+    for part in str(value).split(";"):
+        match = _INTERVAL.fullmatch(part.strip())
+        try:
+            sound = match is not None and float(match[1]) <= float(match[2])
+        except ValueError:
+            sound = False
+        if not sound:
+            raise ConfigError(
+                f'{what} is {value!r}; expected an interval: "[5,inf)" is 5 and more, '
+                '"(0,3]" above 0 and up to 3; several stand behind each other with ";"'
+            )
+
+
+def _check_negatives(args: Mapping[str, Any] | None) -> None:
+    if args is None:
+        return
+    _check_names("train_neg_sample_args", args, _NEGATIVES)
+    drawn = args.get("distribution", "uniform") not in (None, "None")
+    for name, value in args.items():
+        if drawn or name == "distribution":
+            _NEGATIVES[name].check(f"train_neg_sample_args: {name}", value)
+    if drawn and args.get("dynamic") and not args.get("candidate_num"):
+        raise ConfigError(
+            "key 'train_neg_sample_args': dynamic needs a candidate_num above 0, the items that "
+            "the hardest is chosen from"
+        )
+
+
+def _check_names(key: str, given: Mapping[str, Any], known: Iterable[str]) -> None:
+    for name in given:
+        if name not in known:
+            near = nearest(str(name), known)
+            raise ConfigError(f"key '{key}' has no '{name}'{near}; it holds {', '.join(known)}")
