@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recbole_darec.experiment.files import PLAN, SEARCH, write_text
 from recbole_darec.experiment.variant import Variant
 from recbole_darec.keys import ConfigError
+from recbole_darec.known_keys import readers
+
+if TYPE_CHECKING:
+    from recbole_darec.config import Config
 
 FILE_NAME = PLAN
 _MOST_SEEDS = 100
@@ -56,14 +60,24 @@ def make_plan(
     Raises:
         ConfigError: if any of the configurations is wrong; before any run.
     """
-    runs = []
+    from recbole_darec.config import parse_command_line
+
+    common = parse_command_line(command_line)
+    _refuse_names(common)
+    runs, unread = [], set(common)
     for dataset in datasets:
         for variant in variants:
-            resolved = _resolved(variant, dataset, config_files, command_line)
+            config = _configured(variant, dataset, config_files, common)
+            unread.intersection_update(config.unread_keys())
+            resolved = _resolved(config)
             for seed in _seeds(seeds, int(resolved["seed"])):
                 name = re.sub(r"[^\w.=-]+", "_", f"{dataset}-{variant.label}-{seed}")
                 parameters = {**resolved, "seed": seed}
                 runs.append(PlannedRun(name, variant.label, dataset, seed, parameters))
+    if unread:
+        key = min(unread)
+        labels = ", ".join(variant.label for variant in variants)
+        raise ConfigError(f"key '{key}' is read by none of {labels}; {readers(key)}")
     names = [run.name for run in runs]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -71,20 +85,38 @@ def make_plan(
     return runs
 
 
-def _resolved(
-    variant: Variant, dataset: str, config_files: Sequence[str], command_line: Sequence[str]
-) -> dict[str, Any]:
+def _refuse_names(keys: Mapping[str, Any]) -> None:
+    """The model and the dataset of a run are the experiment's to set."""
+    if "model" in keys:
+        raise ConfigError(
+            "key 'model' cannot be set here: compare takes its models from --models, and ablate "
+            "from the 'model' of the yaml that describes the ablation"
+        )
+    if "dataset" in keys:
+        raise ConfigError("key 'dataset' cannot be set here: the datasets stand in --dataset")
+
+
+def _configured(
+    variant: Variant, dataset: str, config_files: Sequence[str], common: Mapping[str, str]
+) -> Config:
     from recbole_darec.config import Config
     from recbole_darec.data.side_configuration import check_side_configuration
-    from recbole_darec.user_values import has_top_k
 
-    common = [a for a in command_line if a[2:].partition("=")[0] not in variant.options]
-    options = {**variant.options, "save_per_user": True}
+    options = {"save_per_user": True, **common, **variant.options}
     try:
-        config = Config(variant.model, dataset, config_files, options, common)
+        _refuse_names(variant.options)
+        config = Config(variant.model, dataset, config_files, options)
+        for key in variant.options.keys() & set(config.unread_keys()):
+            raise ConfigError(config.unread_message(key))
         check_side_configuration(config)
     except ConfigError as error:
         raise ConfigError(f"{variant.label} on {dataset}: {error}") from error
+    return config
+
+
+def _resolved(config: Config) -> dict[str, Any]:
+    from recbole_darec.user_values import has_top_k
+
     if not has_top_k(config["metrics"]):
         raise ConfigError(
             f"none of metrics {config['metrics']} has a value for each user; add one of Recall, "

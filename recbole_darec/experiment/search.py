@@ -51,13 +51,14 @@ class Search:
         Raises:
             ConfigError: naming what is wrong; before any trial.
         """
-        from recbole_darec.config import Config
+        from recbole_darec.config import Config, parse_command_line
 
         files = [name for given in args.config_files for name in given.split()]
-        config = Config(args.model, args.dataset, files, command_line=args.keys)
+        given = parse_command_line(args.keys)
+        config = Config(args.model, args.dataset, files, given)
         backbone = config["backbone"] if config.has_backbone else None
         space = chosen_space(declared_space(config.model, backbone), args.space)
-        _check_corners(args, files, parse_space(space))
+        _check_corners(args, files, given, parse_space(space))
         if not 0 < config["eval_step"] <= config["epochs"]:
             raise ConfigError("a search needs validation: set eval_step between 1 and epochs")
         return cls(
@@ -197,21 +198,28 @@ def _shared(config: Any) -> dict[str, Any]:
 
 
 def _check_corners(
-    args: argparse.Namespace, files: Sequence[str], dimensions: Mapping[str, Dimension]
+    args: argparse.Namespace,
+    files: Sequence[str],
+    given: Mapping[str, str],
+    dimensions: Mapping[str, Dimension],
 ) -> None:
     from recbole_darec.config import Config
     from recbole_darec.data.side_configuration import check_side_configuration
 
-    fixed = [key for key in args.keys if key[2:].partition("=")[0] not in dimensions]
     first = {key: dimension.corners()[0] for key, dimension in dimensions.items()}
+    unread = {*given, *first}
     for key, dimension in dimensions.items():
         for value in _distinct(dimension.corners()):
-            chosen = {**first, key: value}
+            chosen = {**given, **first, key: value}
             try:
-                config = Config(args.model, args.dataset, files, chosen, fixed)
+                config = Config(args.model, args.dataset, files, chosen)
                 check_side_configuration(config)
             except ConfigError as error:
                 raise ConfigError(f"search space, {key} = {value!r}: {error}") from error
+            unread &= set(config.unread_keys())
+    for key in sorted(unread):
+        where = "search space: " if key in dimensions else ""
+        raise ConfigError(where + config.unread_message(key))
 
 
 def _distinct(values: Sequence[Any]) -> list[Any]:

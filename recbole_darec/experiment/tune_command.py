@@ -76,15 +76,15 @@ def main(args: argparse.Namespace) -> int:
     for key in (word[2:].partition("=")[0] for word in args.keys):
         if key in search.space:
             print(f"{key} is searched; the value given for it is not used")
-    if args.dry_run:
-        _show(search, output)
-        return 0
     from recbole_darec.experiment import tuning
 
     search.ray_space()
     tuning.searcher(search.options)
     if not args.resume:
         search.check_output(output)
+    if args.dry_run:
+        _show(search, output)
+        return 0
     tuning.connect(search.options)
     with sole_user(output):
         if not args.resume:

@@ -1,6 +1,13 @@
-"""Runs a command's module as the script does."""
+"""Runs a command's module as the script does, with keys that its models read."""
 
 import argparse
+
+OF_TEXT = ("embedding_dir", "item_template", "embedding_size", "n_sampled", "n_centers")
+
+
+def for_any_model(keys):
+    """Of ``--key=value`` arguments those that every model reads, RecBole's Pop included."""
+    return [key for key in keys if key[2:].partition("=")[0] not in OF_TEXT]
 
 
 def command(module, *arguments):

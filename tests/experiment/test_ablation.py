@@ -122,8 +122,16 @@ def test_bad_yaml(described, text, message):
 def test_seeds_as_a_number_or_a_list(described, settings, text, expected):
     ablation = Ablation.read(described(f"model: DaRec\nvariants: {{a: {{}}}}\n{text}\n"))
     known = [f"--{key}={value}" for key, value in settings.items()]
-    runs = make_plan(ablation.runs()[:1], ["small"], ablation.seeds_as_given, command_line=known)
+    (variant,) = [variant for variant in ablation.runs() if variant.model == "DaRec"]
+    runs = make_plan([variant], ["small"], ablation.seeds_as_given, command_line=known)
     assert [run.seed for run in runs] == expected
+
+
+def test_the_model_stands_in_the_yaml_alone(keys, tmp_path):
+    given = ["losses", "--dataset", "small", "--output", tmp_path / "o", *keys, "--model=KAR"]
+    with pytest.raises(ConfigError, match="key 'model' cannot be set here: .* and ablate from the"):
+        command(ablate_command, *given)
+    assert not (tmp_path / "o").exists()
 
 
 def test_unknown_names_and_keys(keys, tmp_path, described):

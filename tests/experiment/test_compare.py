@@ -13,7 +13,7 @@ from threading import Thread
 import pandas as pd
 import pytest
 import ray
-from commanded import command
+from commanded import command, for_any_model
 from scipy import stats
 
 from recbole_darec.experiment import ablate_command, compare_command, pool, tune_command
@@ -26,6 +26,7 @@ from recbole_darec.keys import ConfigError
 
 
 def compare(keys, output, *arguments, models="BPR,Pop", seeds=2):
+    keys = keys if "DaRec" in models else for_any_model(keys)
     given = ["--models", models, "--dataset", "small", "--seeds", seeds, "--output", output]
     return command(compare_command, *given, *arguments, *keys)
 
@@ -165,7 +166,7 @@ def test_one_command_at_a_time_in_a_folder(keys, tmp_path, module):
     output = tmp_path / "c"
     output.mkdir()
     own = {
-        compare_command: ["--models", "Pop"],
+        compare_command: ["--models", "DaRec"],
         ablate_command: ["losses"],
         tune_command: ["--model", "DaRec"],
     }
@@ -200,6 +201,7 @@ def test_a_killed_comparison_goes_on_where_it_was(keys, tmp_path):
         "RunTrainer._save_last = save_and_die\n"
         "command(compare_command, *sys.argv[1:])\n"
     )
+    keys = for_any_model(keys)
     given = ["--models", "BPR,Backbone", "--dataset", "small", "--output", tmp_path / "c", *keys]
     killed = subprocess.run([sys.executable, script, *map(str, given)], check=False)
     assert killed.returncode == -signal.SIGKILL
@@ -222,7 +224,8 @@ def test_a_killed_comparison_goes_on_where_it_was(keys, tmp_path):
 
 def tasks_of(settings, output, variants, seeds="1"):
     keys = [f"--{k}={v}" for k, v in settings.items() if k != "checkpoint_dir"]
-    return [Task(run, output) for run in make_plan(variants, ["small"], seeds, command_line=keys)]
+    runs = make_plan(variants, ["small"], seeds, command_line=for_any_model(keys))
+    return [Task(run, output) for run in runs]
 
 
 def test_parallel_runs_give_the_numbers_of_serial_ones(settings, tmp_path):

@@ -1,6 +1,7 @@
 """Plans: which runs, and whether a folder holds this experiment."""
 
 import pytest
+from commanded import for_any_model
 
 from recbole_darec.experiment.plan import load_plan, make_plan, save_plan
 from recbole_darec.experiment.variant import Variant, parse_models
@@ -9,7 +10,8 @@ from recbole_darec.keys import ConfigError
 
 def plan(settings, models="BPR,Pop", datasets=("small",), seeds="2", extra=()):
     keys = [f"--{k}={v}" for k, v in settings.items() if k != "checkpoint_dir"]
-    return make_plan(parse_models(models), datasets, seeds, command_line=[*keys, *extra])
+    given = [*for_any_model(keys), *extra]
+    return make_plan(parse_models(models), datasets, seeds, command_line=given)
 
 
 def test_models_with_options():
@@ -69,6 +71,11 @@ def test_a_models_own_option_wins(settings):
     assert [run.parameters["epochs"] for run in runs] == [2, 3]
 
 
+def test_a_shared_key_that_one_model_reads_is_given_to_all(settings):
+    runs = plan(settings, "BPR,Backbone", seeds="1", extra=["--keep_rate=0.5"])
+    assert [run.parameters["keep_rate"] for run in runs] == [0.5, 0.5]
+
+
 def test_seeds_by_name(settings):
     assert [run.seed for run in plan(settings, "Pop", seeds="5,3")] == [5, 3]
     assert [run.seed for run in plan(settings, "Pop", seeds="5,")] == [5]
@@ -87,6 +94,11 @@ def test_seeds_by_name(settings):
         ({"extra": ["--valid_metric=recall@9"]}, "valid_metric 'recall@9' is not computed"),
         ({"extra": ["--metrics=['GAUC']", "--valid_metric=gauc"]}, "has a value for each user"),
         ({"models": "BPR:epochs=2,BPR:epochs=2 "}, "twice"),
+        ({"extra": ["--model=EASE"]}, "key 'model' cannot be set here: compare takes its models"),
+        ({"models": "BPR:model=EASE"}, "BPR:model=EASE on small: key 'model' cannot be set here"),
+        ({"models": "BPR:dataset=x"}, "on small: key 'dataset' cannot be set here: the datasets"),
+        ({"models": "BPR:n_centers=4"}, "n_centers=4 on small: key 'n_centers' is not read by BPR"),
+        ({"extra": ["--n_centers=4"]}, "key 'n_centers' is read by none of BPR, Pop; DaRec reads"),
     ],
 )
 def test_mistakes_are_named_before_any_run(settings, options, message):

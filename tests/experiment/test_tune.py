@@ -19,7 +19,7 @@ import psutil
 import pytest
 import ray
 import yaml
-from commanded import command
+from commanded import command, for_any_model
 from ray.air.result import Result
 from ray.tune.schedulers import MedianStoppingRule
 
@@ -45,6 +45,7 @@ def space(tmp_path):
 
 
 def given(keys, output, *arguments, model="Backbone"):
+    keys = keys if model == "DaRec" else for_any_model(keys)
     return ["--model", model, "--dataset", "small", "--output", output, *arguments, *keys]
 
 
@@ -59,6 +60,13 @@ def tune(keys, output, *arguments, model="Backbone"):
         ("BPR", "learning_rate choice []", [], "space of 'learning_rate' is empty"),
         ("DaRecc", "learning_rate choice [1]", [], "did you mean 'DaRec'"),
         ("BPR", "learning_rat choice [1]", [], "learning_rat = 1: key 'learning_rat' does not"),
+        ("BPR", "n_centers choice [1]", [], "space: key 'n_centers' is not read by BPR; DaRec rea"),
+        (
+            "Backbone",
+            "backbone choice ['LightGCN', 'MF']",
+            ["--ssl_tau=0.1"],
+            "^key 'ssl_tau' is not read by Backbone on ",
+        ),
         ("BPR", "learning_rate choice [0.1, -1]", [], "learning_rate = -1: key 'learning_rate'"),
         ("BPR", "learning_rate choice [1]", ["--valid_metric=recall@7"], "is not computed"),
         ("BPR", "learning_rate choice [1]", ["--eval_step=0"], "a search needs validation"),
@@ -96,6 +104,23 @@ def test_mistakes_are_named_at_once(keys, tmp_path, space, model, text, argument
     with pytest.raises(ConfigError, match=message):
         tune(keys, tmp_path / "t", "--space", file, *arguments, model=model)
     assert not (tmp_path / "t").exists()
+
+
+def test_a_dry_run_refuses_what_the_search_refuses(keys, tmp_path, space):
+    file = space("learning_rate uniform 0.1,1")
+    with pytest.raises(ConfigError, match="a grid needs choices, not 'uniform'"):
+        tune(keys, tmp_path / "t", "--space", file, "--searcher", "grid", "--dry_run", model="BPR")
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t" / "search.json").write_text("{}")
+    with pytest.raises(ConfigError, match="holds a search already"):
+        tune(keys, tmp_path / "t", "--dry_run", model="DaRec")
+
+
+def test_a_key_may_be_of_one_of_the_searched_backbones(keys, tmp_path, space, capsys):
+    file = space("backbone choice ['MF', 'SGL']\nssl_tau choice [0.1, 0.2]\n")
+    given = ["--space", file, "--drop_ratio=0.2", "--dry_run"]
+    assert tune(keys, tmp_path / "t", *given) == 0
+    assert "ssl_tau: choice [0.1, 0.2]" in capsys.readouterr().out
 
 
 def test_dry_run(keys, tmp_path, capsys):
