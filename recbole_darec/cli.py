@@ -7,8 +7,11 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
-from recbole_darec.keys import ConfigError
+from recbole_darec import __version__
+from recbole_darec.keys import ConfigError, nearest
 
 _EXAMPLE = """\
 Any key of RecBole or of this package is set by --key=value, as in RecBole. Examples:
@@ -19,7 +22,8 @@ Any key of RecBole or of this package is set by --key=value, as in RecBole. Exam
 Other commands, each with its own --help:
   run_recbole_darec.py embed | compare | ablate | tune | reproduce | analyze | recommend | export
 """
-
+_SCRIPT = "run_recbole_darec.py"
+_INSTALLED = "recbole-darec"
 
 # Modules with DESCRIPTION, EXAMPLE, ``add_arguments(parser)`` and ``main(args) -> exit status``.
 _COMMANDS = {
@@ -50,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if given and given[0] in _COMMANDS:
             return _command(given[0], given[1:])
+        if given and not given[0].startswith("-"):
+            raise _no_command(given[0])
         return _train(given)
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -69,13 +75,7 @@ def _train(given: Sequence[str]) -> int:
 
 def _command(name: str, given: Sequence[str]) -> int:
     module = importlib.import_module(_COMMANDS[name])
-    parser = argparse.ArgumentParser(
-        prog=f"run_recbole_darec.py {name}",
-        description=module.DESCRIPTION,
-        epilog=module.EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = _new_parser(f" {name}", module.DESCRIPTION, module.EXAMPLE)
     module.add_arguments(parser)
     args, keys = parser.parse_known_args(given)
     args.keys = keys
@@ -85,14 +85,48 @@ def _command(name: str, given: Sequence[str]) -> int:
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
+def _no_command(word: str) -> ConfigError:
+    """What to do in the place of a first word that is neither a command nor a key."""
+    if "=" in word:
+        return ConfigError(f"'{word}' has no dashes; write --{word}")
+    return ConfigError(
+        f"'{word}' is no command{nearest(word, _COMMANDS)}; there are {', '.join(_COMMANDS)}. "
+        "Without a command a model is trained, by --key=value alone; --help shows more"
+    )
+
+
+class _Once(argparse.Action):
+    """Stores a value, and refuses a second one, of which argparse would keep the last."""
+
+    given: Any = None
+
+    def __call__(
+        self, parser: Any, namespace: Any, values: Any, option_string: str | None = None
+    ) -> None:
+        if self.given not in (None, values):
+            raise ConfigError(f"{option_string} is given twice, as {self.given!r} and {values!r}")
+        self.given = values
+        setattr(namespace, self.dest, values)
+
+
+def _new_parser(command: str, description: str, epilog: str) -> argparse.ArgumentParser:
+    started = Path(sys.argv[0]).name
+    program = _INSTALLED if started.removesuffix(".exe") == _INSTALLED else _SCRIPT
     parser = argparse.ArgumentParser(
-        prog="run_recbole_darec.py",
-        description="Train and evaluate DaRec, a bare backbone or a RecBole model.",
-        epilog=_EXAMPLE,
+        prog=program + command,
+        description=description,
+        epilog=epilog.replace(_SCRIPT, program),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.register("action", None, _Once)
+    return parser
+
+
+def _parser() -> argparse.ArgumentParser:
+    about = "Train and evaluate DaRec, a bare backbone or a RecBole model."
+    parser = _new_parser("", about, _EXAMPLE)
+    parser.add_argument("--version", action="version", version=f"{_INSTALLED} {__version__}")
     parser.add_argument("--model", "-m", help="DaRec (default), Backbone, or a RecBole model")
     parser.add_argument("--dataset", "-d", help="name of the dataset; default ml-100k")
     parser.add_argument(

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from recbole_darec.cli import _COMMANDS
+from recbole_darec import __version__
+from recbole_darec.cli import _COMMANDS, main
 
 ROOT = Path(__file__).parent.parent
 
@@ -46,6 +47,16 @@ def test_recboles_spelling_of_arguments(settings, tmp_path):
     [
         (["--model=DaRek"], "error: model 'DaRek' does not exist; did you mean 'DaRec'?"),
         (["--model=BPR", "stray"], "error: argument 'stray' is not of the form --key=value"),
+        (["--model=BPR", "--model=Pop"], "error: --model is given twice, as 'BPR' and 'Pop'"),
+        (["-d", "a", "--dataset=b"], "error: --dataset is given twice, as 'a' and 'b'"),
+        (
+            ["--config_files", "a.yaml", "--config_files", "b.yaml"],
+            "error: --config_files is given twice, as ['a.yaml'] and ['b.yaml']",
+        ),
+        (["tune", "--model=KAR", "--model=BPR"], "error: --model is given twice"),
+        (["analyse", "saved/x"], "error: 'analyse' is no command; did you mean 'analyze'?; there"),
+        (["train"], "there are embed, compare, ablate, tune, reproduce, analyze, recommend, exp"),
+        (["model=BPR"], "error: 'model=BPR' has no dashes; write --model=BPR"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(tmp_path, arguments, message):
@@ -60,6 +71,31 @@ def test_help_has_examples(tmp_path):
     done = script("--help", cwd=tmp_path)
     assert done.returncode == 0
     assert "run_recbole_darec.py --model=DaRec --dataset=ml-100k" in done.stdout
+
+
+def test_the_version(tmp_path):
+    done = script("--version", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"recbole-darec {__version__}\n")
+
+
+@pytest.mark.parametrize(
+    ("started", "shown"),
+    [
+        ("/usr/bin/recbole-darec", "recbole-darec"),
+        ("./run_recbole_darec.py", "run_recbole_darec.py"),
+        ("/usr/bin/pytest", "run_recbole_darec.py"),
+    ],
+)
+def test_help_names_the_program_that_was_started(monkeypatch, capsys, started, shown):
+    monkeypatch.setattr(sys, "argv", [started])
+    for arguments in (["--help"], ["compare", "--help"]):
+        with pytest.raises(SystemExit):
+            main(arguments)
+        said = capsys.readouterr().out
+        assert said.startswith(f"usage: {shown} ")
+        assert f"\n  {shown} " in said
+        other = {"recbole-darec", "run_recbole_darec.py"} - {shown}
+        assert not other & set(said.split())
 
 
 def test_importing_the_package_imports_neither_ray_nor_an_encoder(tmp_path):
