@@ -16,9 +16,12 @@ import importlib.util
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
+from logging import getLogger
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recbole_darec.keys import ConfigError
 from recbole_darec.paths import properties_dir
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from recbole_darec.backbone.base import Backbone
 
 ADAPTED = "recbole/"
+_OURS = "recbole-darec"
 
 
 @dataclass(frozen=True)
@@ -37,29 +41,56 @@ class Part:
             backbone).
         name: the name that users type.
         target: ``module:Class``.
+        package: the distribution that registers it, None for our own.
     """
 
     family: str
     name: str
     target: str
+    package: str | None = None
 
     def load(self) -> type[Any]:
-        """Import the class."""
+        """Import the class.
+
+        Raises:
+            ConfigError: if a third party's cannot be imported or declares nothing.
+        """
         module, _, attribute = self.target.partition(":")
-        loaded: type[Any] = getattr(importlib.import_module(module), attribute)
+        try:
+            loaded: type[Any] = getattr(importlib.import_module(module), attribute)
+            attrgetter("keys", "search_space")(loaded)
+        except Exception as error:  # another's module may raise anything
+            if self.package is None:
+                raise
+            raise ConfigError(
+                f"{self} cannot be loaded from '{self.target}': {type(error).__name__}: {error}; "
+                "mend or uninstall that package"
+            ) from error
         return loaded
 
     def properties(self) -> Path:
-        """The yaml with the defaults: ours, RecBole's, or a third party's beside its module."""
+        """The yaml with the defaults: ours, RecBole's, or a third party's beside its module.
+
+        Raises:
+            ConfigError: if a third party's cannot be imported or has no yaml.
+        """
         if self.name.startswith(ADAPTED):
             return recbole_properties(self.name.removeprefix(ADAPTED))
-        own = properties_dir() / self.family / f"{self.name}.yaml"
-        if own.is_file():
-            return own
+        if self.package is None:
+            return properties_dir() / self.family / f"{self.name}.yaml"
+        self.load()
         spec = importlib.util.find_spec(self.target.partition(":")[0])
         assert spec is not None
         assert spec.origin is not None
-        return Path(spec.origin).with_name(f"{self.name}.yaml")
+        file = Path(spec.origin).with_name(f"{self.name}.yaml")
+        if not file.is_file():
+            raise ConfigError(
+                f"{self} has no defaults: expected {file} (declare it as package data)"
+            )
+        return file
+
+    def __str__(self) -> str:
+        return f"{self.family} '{self.name}' of package '{self.package or _OURS}'"
 
 
 _OWN = {
@@ -86,10 +117,17 @@ FAMILIES = tuple(_OWN)
 
 @cache
 def parts(family: str) -> dict[str, Part]:
-    """Registered parts of a family (one of ``FAMILIES``) by name."""
+    """Registered parts of a family (one of ``FAMILIES``) by name.
+
+    Of two parts of one name the second is left out with a warning; ours come first.
+    """
     found = {name: Part(family, name, target) for name, target in _OWN[family].items()}
     for point in entry_points(group=f"recbole_darec.{family}s"):
-        found.setdefault(point.name, Part(family, point.name, point.value))
+        assert point.dist is not None
+        part = Part(family, point.name, point.value, point.dist.name)
+        first = found.setdefault(point.name, part)
+        if first is not part:
+            getLogger().warning(f"{part} is left out, for there is {first}; rename its entry point")
     return found
 
 

@@ -13,7 +13,7 @@ pytest.importorskip("setuptools", reason="pip builds the example with the instal
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "extension"
-PARTS = ("one_hop.py", "distance.py")
+PARTS = ("one_hop.py", "distance.py", "text_mf.py")
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +81,25 @@ def test_both_parts_run_together_and_with_ours(outside):
     assert bare == idle
     assert len({json.dumps(result) for result in (bare, plain, both, on_ours)}) == 4
     assert all(0 < result["ndcg@10"] < 1 for result in (bare, both, on_ours))
+
+
+def test_the_model_without_a_backbone_reads_the_text_and_leaves_recboles_models_alone(outside):
+    ours, again, other_text, recboles = outside(
+        ("TextMF", {}),
+        ("TextMF", {}),
+        ("TextMF", {"item_template": "{class}"}),
+        ("BPR", {}),
+    )
+    assert ours == again
+    assert ours != other_text
+    assert all(0 < result["ndcg@10"] < 1 for result in (ours, other_text, recboles))
+
+
+def test_the_model_without_a_backbone_is_searched_over_what_it_declares(python, settings):
+    data = f"--data_path={settings['data_path']}"
+    tune = ["tune", "--model", "TextMF", "--dataset", "small", "--dry_run", data]
+    printed = python(f"from recbole_darec.cli import main\nassert main({tune}) == 0")
+    assert "  embedding_size: choice [32,64,128]\n  learning_rate: loguniform -8,-4\n" in printed
 
 
 def test_its_keys_are_checked_as_ours(python, tmp_path):

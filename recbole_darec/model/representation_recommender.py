@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from recbole.model.abstract_recommender import GeneralRecommender
@@ -11,14 +12,20 @@ from recbole.utils import InputType
 from torch import Tensor
 
 from recbole_darec.backbone.output import CollaborativeOutput
+from recbole_darec.keys import Key
 
 
 class RepresentationRecommender(GeneralRecommender, ABC):  # type: ignore[misc]
     """Scores from representations that are computed once an evaluation, losses by name.
 
     Attributes:
+        keys: the configuration keys that the model reads, beside ``embedding_size``.
+        search_space: where to search them, in the syntax of RecBole's ``hyper.test``.
         loss_names: names of the terms that ``calculate_loss`` returned last.
     """
+
+    keys: ClassVar[Mapping[str, Key]] = {}
+    search_space: ClassVar[Mapping[str, str]] = {}
 
     input_type = InputType.PAIRWISE
 
