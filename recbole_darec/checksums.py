@@ -30,6 +30,8 @@ def verify(folder: Path) -> None:
     Raises:
         ConfigError: naming the file that is missing or altered.
     """
+    if folder.is_file():
+        raise ConfigError(f"{folder} is a file; give the run folder, which is {folder.parent}")
     if not folder.is_dir():
         raise ConfigError(f"{folder} is not a run folder: it does not exist")
     for name in (*REQUIRED, CHECKSUMS):

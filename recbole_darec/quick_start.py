@@ -79,7 +79,8 @@ def _reopen(config: Config) -> tuple[Config, RunFolder]:
     folder = RunFolder.open(config["resume"])
     theirs = Config(config_file_list=[str(folder.config)])
     given = set(config.external_config_dict) - {"resume"}
-    changed = [key for key in sorted(given) if config.resolved()[key] != theirs.resolved()[key]]
+    mine, kept = config.resolved(), theirs.resolved()
+    changed = [key for key in sorted(given) if mine[key] != kept.get(key)]
     if changed:
         raise ConfigError(
             f"a resumed run keeps its configuration, but {', '.join(changed)} differs from "
@@ -99,6 +100,7 @@ def _run(
     loaded: Any,
 ) -> Result:
     init_logger(folder.log, config["state"] or "INFO")
+    config.warn_of_unread_keys()
     logger = getLogger()
     config["checkpoint_dir"] = str(folder.path)
     init_seed(config["seed"], config["reproducibility"])

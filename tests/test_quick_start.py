@@ -194,10 +194,18 @@ def test_early_stopping_after_a_kill_resumes_to_the_same_numbers(settings, tmp_p
     )
 
 
+def test_keys_that_the_model_does_not_read_stand_in_the_log(run):
+    log = RunFolder.open(run("Pop", epochs=1)["run_folder"]).log.read_text("utf-8")
+    assert "WARNING  key 'n_sampled' is not read by Pop; DaRec reads it" in log
+    assert "learning_rate" not in log
+
+
 def test_resume_refuses_another_configuration(run, settings, tmp_path):
     done = run("BPR", epochs=1)
     with pytest.raises(ConfigError, match="keeps its configuration, but seed differs"):
         run_recbole_darec(config_dict={"resume": done["run_folder"], "seed": 9})
+    with pytest.raises(ConfigError, match="keeps its configuration, but or_weight differs"):
+        run_recbole_darec(config_dict={"resume": done["run_folder"], "or_weight": 0.5})
     with pytest.raises(ConfigError, match="is not a run folder: it has no config.yaml"):
         run_recbole_darec(config_dict={"resume": str(tmp_path)})
     Path(done["run_folder"], "metrics.json").unlink()

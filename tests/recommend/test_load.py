@@ -84,6 +84,9 @@ def test_checksums_are_those_of_sha256sum(finished):
 def test_no_folder_is_no_run_folder(tmp_path):
     with pytest.raises(ConfigError, match="is not a run folder: it does not exist"):
         verify(tmp_path / "nowhere")
+    (tmp_path / "model.pth").touch()
+    with pytest.raises(ConfigError, match=f"is a file; give the run folder, which is {tmp_path}"):
+        verify(tmp_path / "model.pth")
 
 
 def test_a_file_of_checksums_that_is_no_text_is_named(copied):
