@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from recbole_darec.config import Config
 from recbole_darec.embedding.encode import create_encoder
 from recbole_darec.embedding.source import check_source, side_source
@@ -36,4 +38,25 @@ def check_side_configuration(config: Config) -> None:
         if key is not None:
             check_source(config, side, key)
     if any(key is not None and not key.endswith("embedding_file") for key in sources):
+        _check_device(config)
         create_encoder(config)
+
+
+def _check_device(config: Config) -> None:
+    """See that an encoder on this machine finds its device; Ray's workers may have others."""
+    name = config["text_device"]
+    if name == "auto" or config["text_engine"] == "ray":
+        return
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"key 'text_device' is '{name}', no device of PyTorch; expected auto, cpu, cuda, "
+            "cuda:1, ..."
+        ) from error
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise ConfigError(
+            f"key 'text_device' is '{name}', but PyTorch sees {count} CUDA devices here; set it to "
+            "auto or cpu"
+        )

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from recbole_darec.config import Config
 from recbole_darec.data.side_configuration import check_side_configuration
@@ -43,6 +44,29 @@ def test_template_field_of_ml_100k() -> None:
     changes = {"item_template": "A film of {genres}", "use_gpu": False}
     with pytest.raises(ConfigError, match=r"'genres' is not in .*ml-100k\.item \(nearest: "):
         check_side_configuration(Config("DaRec", "ml-100k", config_dict=changes))
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        ("gpu", "key 'text_device' is 'gpu', no device of PyTorch; expected auto, cpu, cuda"),
+        ("cuda:99", r"key 'text_device' is 'cuda:99', but PyTorch sees \d+ CUDA devices here"),
+    ],
+)
+def test_device_of_the_encoder(toy: Make, tmp_path: Path, device: str, message: str) -> None:
+    (tmp_path / "t.csv").write_text("item_id,text\ni1,a\n")
+    texts = {"item_embedding_file": None, "item_text_file": str(tmp_path / "t.csv")}
+    with pytest.raises(ConfigError, match=message):
+        check_side_configuration(toy(**texts, text_device=device))
+    check_side_configuration(toy(text_device=device))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_cuda_that_is_not_there(toy: Make, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("item_id,text\ni1,a\n")
+    texts = {"item_embedding_file": None, "item_text_file": str(tmp_path / "t.csv")}
+    with pytest.raises(ConfigError, match="'cuda', but PyTorch sees 0 CUDA devices here; set it"):
+        check_side_configuration(toy(**texts, text_device="cuda"))
 
 
 def test_encoder_that_cannot_be_found(toy: Make, tmp_path: Path) -> None:
