@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from recbole_darec.keys import ConfigError
-from recbole_darec.registry import parts
+from recbole_darec.registry import backbone_part, parts
 
 _SYNTAX = (
     "expected 'choice [a, b, ...]', 'uniform low,high', 'quniform low,high,step' or "
@@ -112,10 +112,14 @@ def declared_space(model: str, backbone: str | None) -> dict[str, str]:
         model: as for ``--model``.
         backbone: of a model that has one.
     """
+    chosen = (
+        backbone_part(backbone) if backbone else None,
+        parts("alignment").get(model),
+        parts("standalone").get(model),
+    )
     space: dict[str, str] = {}
-    for family, name in (("backbone", backbone), ("alignment", model), ("standalone", model)):
-        if name in parts(family):
-            space.update(parts(family)[name].load().search_space)
+    for part in filter(None, chosen):
+        space.update(part.load().search_space)
     return space
 
 

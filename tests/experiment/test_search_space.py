@@ -88,6 +88,14 @@ def test_declared_by_the_parts():
         parse_space(declared_space("BPR", None))
 
 
+def test_recboles_models_as_backbones_are_searched_over_what_the_adapter_declares():
+    adapted = declared_space("Backbone", "recbole/NGCF")
+    assert "learning_rate" in parse_space(adapted)
+    with_alignment = declared_space("DaRec", "recbole/NGCF")
+    assert adapted.items() <= with_alignment.items()
+    assert "n_centers" in with_alignment
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_declared_space_is_well_formed_and_admissible(family):
     for part in parts(family).values():
