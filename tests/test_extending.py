@@ -96,8 +96,8 @@ def test_the_model_without_a_backbone_reads_the_text_and_leaves_recboles_models_
 
 
 def test_the_model_without_a_backbone_is_searched_over_what_it_declares(python, settings):
-    data = f"--data_path={settings['data_path']}"
-    tune = ["tune", "--model", "TextMF", "--dataset", "small", "--dry_run", data]
+    keys = [f"--{key}={settings[key]}" for key in ("data_path", "item_template")]
+    tune = ["tune", "--model", "TextMF", "--dataset", "small", "--dry_run", *keys]
     printed = python(f"from recbole_darec.cli import main\nassert main({tune}) == 0")
     assert "  embedding_size: choice [32,64,128]\n  learning_rate: loguniform -8,-4\n" in printed
 
