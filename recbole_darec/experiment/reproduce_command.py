@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +16,8 @@ from recbole_darec.keys import ConfigError
 DESCRIPTION = "Run published experiments and print our numbers beside theirs."
 EXAMPLE = """\
 Names are files of properties/experiment/, or yaml files of your own. Any --key=value stands above
-what the file says. Exit status 1 if a judged metric is out of its tolerance. Examples:
+what the file says. Runs that several of them share are trained once. Exit status 1 if a judged
+metric is out of its tolerance. Examples:
   run_recbole_darec.py reproduce --list
   run_recbole_darec.py reproduce rlmrec-amazon-book-lightgcn --data_path=DATA --seeds=2023
   run_recbole_darec.py reproduce --all --data_path=DATA
@@ -50,6 +53,8 @@ def main(args: argparse.Namespace) -> int:
     if not names:
         raise ConfigError("say what to reproduce: names, or --all; --list shows them")
     results = [Published.load(name) for name in names]
+    if any(key.startswith("--seed=") for key in args.keys):
+        raise ConfigError("--seed would make every run the same; give the seeds by --seeds")
     planned = {result.name: _seeds(args.seeds, result) for result in results}
     for result in results:
         _check_computed(result, Config(config_dict=result.config, command_line=args.keys))
@@ -57,7 +62,8 @@ def main(args: argparse.Namespace) -> int:
         for result in results:
             print(f"{result.name}: seeds {planned[result.name]}, {dict(result.config)}")
         return 0
-    failed = [r.name for r in results if not _reproduce(r, planned[r.name], args.keys)]
+    done: dict[str, dict[str, Any]] = {}
+    failed = [r.name for r in results if not _reproduce(r, planned[r.name], args.keys, done)]
     return 1 if failed else 0
 
 
@@ -76,18 +82,20 @@ def _seeds(given: str | None, result: Published) -> list[int]:
     if given is None:
         return result.seeds
     try:
-        return [int(seed) for seed in given.split(",")]
+        seeds = [int(seed) for seed in given.split(",")]
     except ValueError:
         raise ConfigError(f"--seeds is '{given}'; expected numbers separated by commas") from None
+    if len(set(seeds)) < len(seeds):
+        raise ConfigError(f"--seeds is '{given}', which names a seed twice")
+    return seeds
 
 
-def _reproduce(result: Published, seeds: Sequence[int], keys: Sequence[str]) -> bool:
-    from recbole_darec.quick_start import run_recbole_darec
-
+def _reproduce(
+    result: Published, seeds: Sequence[int], keys: Sequence[str], done: dict[str, dict[str, Any]]
+) -> bool:
     runs = []
     for seed in seeds:
-        settings = {**result.config, "seed": seed}
-        run = run_recbole_darec(config_dict=settings, saved=False, command_line=keys)
+        run = _run_once({**result.config, "seed": seed}, keys, done)
         runs.append([run["test_result"][metric] for metric in result.expected])
         print(f"{result.name}, seed {seed}: {run['run_folder']}", flush=True)
     values = np.array(runs)
@@ -95,6 +103,18 @@ def _reproduce(result: Published, seeds: Sequence[int], keys: Sequence[str]) -> 
     spread = values.std(axis=0, ddof=1) if len(runs) > 1 else np.full(len(ours), np.nan)
     print(_table(result, ours, spread.tolist(), len(runs)), flush=True)
     return result.reproduced(ours)
+
+
+def _run_once(
+    settings: dict[str, Any], keys: Sequence[str], done: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """The result of a run, from ``done`` where one of the same configuration has ended before."""
+    from recbole_darec.quick_start import run_recbole_darec
+
+    resolved = json.dumps(Config(config_dict=settings, command_line=keys).resolved())
+    if resolved not in done:
+        done[resolved] = run_recbole_darec(config_dict=settings, saved=False, command_line=keys)
+    return done[resolved]
 
 
 def _table(result: Published, ours: dict[str, float], spread: Sequence[float], n_seeds: int) -> str:

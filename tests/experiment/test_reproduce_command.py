@@ -1,7 +1,9 @@
 """Published numbers: the files, the verdict and the command."""
 
 import argparse
+import json
 import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -20,12 +22,13 @@ CONTENT = {
     "tolerance": 0.05,
     "above_is_fine": False,
 }
+LONGER = {**CONTENT["config"], "epochs": 2}
 
 
 @pytest.fixture
 def published(tmp_path):
-    def write(**changes):
-        file = tmp_path / "mine.yaml"
+    def write(name="mine", **changes):
+        file = tmp_path / f"{name}.yaml"
         file.write_text(yaml.safe_dump({**CONTENT, **changes}))
         return str(file)
 
@@ -35,7 +38,7 @@ def published(tmp_path):
 @pytest.fixture
 def reproduce(settings):
     """The command with settings of the small dataset; returns its exit status."""
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(allow_abbrev=False)
     reproduce_command.add_arguments(parser)
     kept = ("data_path", "checkpoint_dir", "embedding_size", "state")
     keys = [f"--{key}={settings[key]}" for key in kept]
@@ -96,6 +99,31 @@ def test_ours_stand_beside_theirs_and_the_status_says_whether_they_agree(
     assert "ours (1 seeds)" in capsys.readouterr().out
 
 
+def test_runs_that_two_results_share_are_trained_once_and_judged_against_both(
+    published, reproduce, capsys, tmp_path
+):
+    low = {"recall@10": 1e-6, "ndcg@10": 1e-6}
+    files = (
+        published("beaten", expected=low, above_is_fine=True),
+        published("missed", expected={"ndcg@10": 1.0}, seeds=[2, 3]),
+        published("other", expected=low, above_is_fine=True, config=LONGER, seeds=[1]),
+    )
+    assert reproduce(*files) == 1
+    out = capsys.readouterr().out
+    lines = re.findall(r"^(\w+), seed (\d): (.*)", out, re.M)
+    assert [line[:2] for line in lines] == [
+        ("beaten", "1"), ("beaten", "2"), ("missed", "2"), ("missed", "3"), ("other", "1")
+    ]  # fmt: skip
+    folders = [Path(folder) for _, _, folder in lines]
+    assert folders[1] == folders[2]
+    assert set(folders) == set((tmp_path / "saved").iterdir())
+    assert len(set(folders)) == 4
+    values = [json.loads((f / "metrics.json").read_text())["test_result"] for f in folders[2:4]]
+    mean = sum(value["ndcg@10"] for value in values) / 2
+    assert re.search(rf"\| ndcg@10 \| 1.0000 \| {mean:.4f} .* NOT reproduced", out)
+    assert out.count("| reproduced") == 2
+
+
 def test_dry_run_and_list_train_nothing(published, reproduce, capsys, tmp_path):
     assert reproduce(published(), "--dry_run") == 0
     assert "seeds [1, 2]" in capsys.readouterr().out
@@ -108,6 +136,8 @@ def test_dry_run_and_list_train_nothing(published, reproduce, capsys, tmp_path):
     ("changes", "given", "message"),
     [
         ({"judged": ["mrr@10"]}, (), "'judged' must name metrics of 'expected', got .'mrr@10'"),
+        ({}, ("--seeds=1,2,1",), "--seeds is '1,2,1', which names a seed twice"),
+        ({}, ("--seed=1",), "--seed would make every run the same; give the seeds by --seeds"),
         ({"expected": {"ndcg@10": 0}}, (), "'expected' must hold numbers above 0"),
         ({"expected": {"ndcg@10": "0.1 %"}}, (), "'expected' must hold numbers above 0"),
         ({"seeds": []}, (), "'seeds' must list at least one whole number"),
