@@ -1,0 +1,139 @@
+"""Parts of other packages: sound ones are found, broken ones are named and stop no other model."""
+
+import textwrap
+
+import pytest
+
+from recbole_darec import known_keys
+from recbole_darec.config import Config
+from recbole_darec.keys import ConfigError
+from recbole_darec.registry import Part, parts
+
+SOUND = """
+from recbole_darec.alignment.base import Alignment
+from recbole_darec.keys import Key
+
+class Mine(Alignment):
+    keys = {"mine_weight": Key(float, low=0)}
+"""
+CACHES = (parts, known_keys.part_keys, known_keys.declared_keys, known_keys.all_key_names)
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """``install(package, name, target, family, **files)``: as pip leaves a package with a part."""
+
+    def install(package, name, target, family="alignment", **files):
+        site = tmp_path / package
+        info = site / f"{package}-1.0.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
+        group = f"recbole_darec.{family}s"
+        (info / "entry_points.txt").write_text(f"[{group}]\n{name} = {target}\n")
+        for module, text in files.items():
+            (site / f"{module}.py").write_text(textwrap.dedent(text))
+        monkeypatch.syspath_prepend(site)
+        for cached in CACHES:
+            cached.cache_clear()
+        return site
+
+    yield install
+    monkeypatch.undo()
+    for cached in CACHES:
+        cached.cache_clear()
+
+
+def test_a_sound_part_is_found_with_its_keys_and_its_yaml(install):
+    site = install("sound", "Mine", "sound_mine:Mine", sound_mine=SOUND)
+    (site / "Mine.yaml").write_text("mine_weight: 1.0\n")
+    part = parts("alignment")["Mine"]
+    assert part == Part("alignment", "Mine", "sound_mine:Mine", "sound")
+    assert part.load().__module__ == "sound_mine"
+    assert part.properties() == site / "Mine.yaml"
+    assert known_keys.part_keys()["mine_weight"].low == 0
+
+
+@pytest.mark.parametrize("family", ["backbone", "alignment", "standalone"])
+def test_our_parts_and_the_adapter_belong_to_no_other_package(family):
+    ours = [part for part in parts(family).values() if part.target.startswith("recbole_darec.")]
+    assert ours
+    assert all(part.package is None for part in ours)
+
+
+@pytest.mark.parametrize(
+    ("target", "files", "why"),
+    [
+        ("absent.mine:Mine", {}, "ModuleNotFoundError: No module named 'absent'"),
+        ("broken_a:Mine", {"broken_a": "import absent"}, "No module named 'absent'"),
+        ("broken_b:Mine", {"broken_b": ""}, "module 'broken_b' has no attribute 'Mine'"),
+        ("broken_c:Mine", {"broken_c": "class Mine:"}, "IndentationError: expected an indented"),
+        ("broken_d:Mine", {"broken_d": "raise OSError('no driver')"}, "OSError: no driver"),
+        ("broken_e:Mine", {"broken_e": "class Mine: pass"}, "'Mine' has no attribute 'keys'"),
+    ],
+)
+def test_a_broken_part_is_named_with_its_package_and_target(install, target, files, why):
+    install("careless", "Mine", target, **files)
+    said = rf"alignment 'Mine' of package 'careless' cannot be loaded from '{target}': .*{why}"
+    for use in (Part.load, Part.properties):
+        with pytest.raises(ConfigError, match=said):
+            use(parts("alignment")["Mine"])
+
+
+def test_a_broken_part_is_left_out_of_the_keys_with_one_warning(install, caplog):
+    before = known_keys.declared_keys()
+    install("careless", "Mine", "absent:Mine")
+    assert known_keys.declared_keys() == before
+    assert known_keys.all_key_names() >= before.keys()
+    (warning,) = [r.message for r in caplog.records if r.levelname == "WARNING"]
+    assert warning.startswith("left out: alignment 'Mine' of package 'careless' cannot be loaded")
+
+
+def test_a_broken_part_stops_no_other_model(install):
+    install("careless", "Mine", "absent:Mine")
+    for protocol in ("recbole", "rlmrec"):
+        assert Config("BPR", config_dict={"protocol": protocol})["embedding_size"] > 0
+    assert Config("DaRec")["alignment_weight"] > 0
+    with pytest.raises(ConfigError, match="'Mine' of package 'careless' cannot be loaded"):
+        Config("Mine")
+
+
+def test_a_part_without_defaults_is_told_where_they_belong(install):
+    site = install("bare", "Mine", "bare_mine:Mine", bare_mine=SOUND)
+    said = "alignment 'Mine' of package 'bare' has no defaults: expected "
+    with pytest.raises(ConfigError, match=said) as error:
+        Config("Mine")
+    assert f"{site / 'Mine.yaml'} (declare it as package data)" in str(error.value)
+
+
+def test_a_name_of_ours_is_not_taken_silently(install, caplog):
+    install("proud", "DaRec", "proud_mine:Mine")
+    assert parts("alignment")["DaRec"].package is None
+    assert caplog.messages == [
+        "alignment 'DaRec' of package 'proud' is left out, for there is alignment 'DaRec' of "
+        "package 'recbole-darec'; rename its entry point"
+    ]
+
+
+def test_a_name_of_two_packages_is_not_taken_silently(install, caplog):
+    install("early", "Mine", "early_mine:Mine")
+    install("late", "Mine", "late_mine:Mine")
+    kept = parts("alignment")["Mine"].package
+    left = ({"early", "late"} - {kept}).pop()
+    assert caplog.messages == [
+        f"alignment 'Mine' of package '{left}' is left out, for there is alignment 'Mine' of "
+        f"package '{kept}'; rename its entry point"
+    ]
+
+
+def test_a_model_that_declares_nothing_is_sound(install):
+    text = """
+        from recbole_darec.model.representation_recommender import RepresentationRecommender
+
+        class Plain(RepresentationRecommender):
+            def forward(self): ...
+            def loss_terms(self, interaction): ...
+    """
+    site = install("plain", "Plain", "plain_model:Plain", "standalone", plain_model=text)
+    (site / "Plain.yaml").write_text("embedding_size: 8\n")
+    assert Config("Plain")["embedding_size"] == 8
+    assert Config("BPR")["embedding_size"] == 64
