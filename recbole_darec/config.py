@@ -36,7 +36,11 @@ from recbole_darec.known_keys import (  # noqa: E402
     recbole_model_keys,
 )
 from recbole_darec.paths import properties_dir  # noqa: E402
-from recbole_darec.recbole_values import INTERVAL_KEYS, check_recbole_values  # noqa: E402
+from recbole_darec.recbole_values import (  # noqa: E402
+    INTERVAL_KEYS,
+    check_recbole_values,
+    interaction_columns,
+)
 from recbole_darec.registry import ADAPTED, Part, backbone_part, parts  # noqa: E402
 
 BARE = "Backbone"
@@ -91,13 +95,8 @@ class Config(RecBoleConfig):  # type: ignore[misc]
             raise ConfigError(f"RecBole refuses the configuration: {error}") from error
         self.final_config_dict["data_path"] = os.path.normpath(self["data_path"])
         self._check_metrics()
-        learns_from_pairs = self["MODEL_INPUT_TYPE"] == InputType.PAIRWISE
-        learns_from_pairs &= not issubclass(self.model_class, AutoEncoderMixin)
-        if learns_from_pairs and self["train_neg_sample_args"]["distribution"] == "none":
-            raise ConfigError(
-                f"key 'train_neg_sample_args' asks for no negative items, but '{self.model}' "
-                "learns from pairs of a positive and a negative item; leave the key out"
-            )
+        if self["train_neg_sample_args"]["distribution"] == "none":
+            self._check_without_negatives()
 
     @property
     def alignment_part(self) -> Part | None:
@@ -360,6 +359,23 @@ class Config(RecBoleConfig):  # type: ignore[misc]
             f"{parent / self.dataset} ({self.dataset}.inter, and {self.dataset}.item for text). "
             "Set data_path to the folder that holds the dataset's folder"
         )
+
+    def _check_without_negatives(self) -> None:
+        asked = "key 'train_neg_sample_args' asks for no negative items"
+        by_user = issubclass(self.model_class, AutoEncoderMixin)
+        if self["MODEL_INPUT_TYPE"] == InputType.PAIRWISE and not by_user:
+            raise ConfigError(
+                f"{asked}, but '{self.model}' learns from pairs of a positive and a negative item; "
+                "leave the key out"
+            )
+        columns = interaction_columns(self.final_config_dict)
+        unlabelled = columns is not None and self["LABEL_FIELD"] not in columns
+        learns_labels = "LABEL_FIELD" in recbole_model_keys(self.model)
+        if learns_labels and unlabelled and not self["threshold"]:
+            raise ConfigError(
+                f"{asked}, and no labels are loaded, which '{self.model}' learns from; leave it "
+                f"out, set threshold, or load a column '{self['LABEL_FIELD']}'"
+            )
 
     def _check_metrics(self) -> None:
         wanted = self["valid_metric"].lower()

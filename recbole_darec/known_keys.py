@@ -47,6 +47,7 @@ RECBOLE_KEYS: Mapping[str, Key] = {
     "alias_of_user_id": Key(list, optional=True),
     "alias_of_item_id": Key(list, optional=True),
     "rm_dup_inter": Key(str, choices=("first", "last"), optional=True),
+    "transform": Key(str, choices=("user_defined",), optional=True),  # the others need sequences
     "clip_grad_norm": Key(dict, optional=True),
     "train_neg_sample_args": Key(dict, optional=True),
     "loss_decimal_place": Key(int, low=0),

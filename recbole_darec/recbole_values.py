@@ -68,7 +68,7 @@ def _check_columns(final: Mapping[str, Any]) -> None:
                 )
 
 
-def _interaction_columns(final: Mapping[str, Any]) -> list[str] | None:
+def interaction_columns(final: Mapping[str, Any]) -> list[str] | None:
     """Columns of the interactions that are loaded, None for all."""
     if final["load_col"] is None:
         return None
@@ -86,7 +86,7 @@ def _check_eval_args(final: Mapping[str, Any]) -> None:
     if str(group_by).lower() not in ("user", "none"):
         raise ConfigError(f"key 'eval_args': group_by is {group_by!r}; expected user or none")
     _check_mode(args.get("mode", "full"))
-    time, columns = final["TIME_FIELD"], _interaction_columns(final)
+    time, columns = final["TIME_FIELD"], interaction_columns(final)
     by_files = bool(final.get("benchmark_filename"))
     if order == "TO" and not by_files and columns is not None and time not in columns:
         raise ConfigError(

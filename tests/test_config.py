@@ -63,7 +63,7 @@ def test_argv_of_the_process_is_not_read(monkeypatch):
 )
 def test_strings_are_literals_and_never_evaluated(text, value):
     assert _literal(text) == value
-    assert Config(config_dict={"transform": text})["transform"] == value
+    assert Config(config_dict={"wandb_project": text})["wandb_project"] == value
 
 
 @pytest.mark.parametrize(
@@ -279,6 +279,8 @@ RECBOLES = [
     ("BPR", "train_neg_sample_args", {"dynamic": True}, "dynamic needs a candidate_num above 0"),
     ("BPR", "train_neg_sample_args", None, "but 'BPR' learns from pairs of a positive"),
     ("DaRec", "train_neg_sample_args", None, "but 'DaRec' learns from pairs of a positive"),
+    ("DMF", "train_neg_sample_args", None, "no labels are loaded, .*, or load a column 'label'"),
+    ("BPR", "transform", "crop_itemseq", "'transform' is 'crop_itemseq'; expected one of user_def"),
     ("BPR", "topk", "abc", r"key 'topk' is \['abc'\]; expected whole numbers above 0"),
     ("BPR", "topk", [10, 0], r"key 'topk' is \[10, 0\]"),
     ("BPR", "topk", [], r"key 'topk' is \[\]"),
@@ -353,6 +355,15 @@ EVAL_ARGS = [
 def test_mistakes_in_eval_args_are_named(args, message):
     with pytest.raises(ConfigError, match=message):
         Config("BPR", config_dict={"eval_args": args})
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [{"threshold": {"rating": 4}}, {"load_col": None}, {"load_col": {"inter": ["a", "label"]}}],
+)
+def test_labels_may_stand_in_the_place_of_negatives(labels):
+    config = Config("DMF", config_dict={**labels, "train_neg_sample_args": None})
+    assert config["train_neg_sample_args"]["distribution"] == "none"
 
 
 def test_order_by_time_needs_the_time_column(small_data):
