@@ -23,9 +23,21 @@ HEAD = """\
 A parameter comes from the first of these places that sets it: the command line (`--key=value`),
 `config_dict` in Python, `--config_files 'a.yaml b.yaml'` (the last file wins), and then the yaml
 files of this package and of RecBole. All keys of
-[RecBole](https://recbole.io/docs/user_guide/config_settings.html) work as there, with two
-differences: `eval_batch_size` counts users in full-sort evaluation, and `gpu_id` chooses among the
-visible GPUs instead of changing `CUDA_VISIBLE_DEVICES` (`use_gpu: False` gives the CPU).
+[RecBole](https://recbole.io/docs/user_guide/config_settings.html) work as there, but for these:
+
+- `eval_batch_size` counts users in full-sort evaluation.
+- `gpu_id` chooses among the visible GPUs and leaves `CUDA_VISIBLE_DEVICES` alone; `use_gpu: False`
+  gives the CPU. There is no key `device`: it is refused, and these two named.
+- `nproc` above 1 is refused; `world_size`, `ip`, `port` and `group_offset` are read by nothing.
+- `dataset_save_path` and `dataloaders_save_path` make RecBole read pickles, which can run code, and
+  need `allow_pickle: True`.
+- `checkpoint_dir` holds a folder for each run.
+- `show_progress` shows bars on a terminal alone.
+- `model` is one of ours or a general recommender of RecBole; its sequential, context-aware and
+  knowledge-based models are refused.
+- A key that the chosen model does not read, such as `ssl_tau` with LightGCN, is an error on the command
+  line. In a yaml file and in `config_dict` it is a warning, since a file may serve several models;
+  RecBole says nothing.
 
 A key that does not exist, a value of another type and a value out of its range are errors before
 any work. Text is never evaluated as Python; lists and dicts are written as in yaml or Python.
@@ -55,7 +67,11 @@ def section(file: Path) -> str:
     rows = ["| key | default | admissible | meaning |", "|---|---|---|---|"]
     for key, value in defaults.items():
         admissible = declared[key].describe() if key in declared else "see RecBole"
-        cells = [f"`{key}`", f"`{_written(value)}`", admissible, texts.get(key, "")]
+        # A dict of dicts is read more easily in the file than in a cell.
+        nested = isinstance(value, dict) and any(isinstance(v, dict) for v in value.values())
+        admissible = "keys by part" if nested else admissible
+        default = f"[in the file](../{file.relative_to(ROOT)})" if nested else f"`{_written(value)}`"
+        cells = [f"`{key}`", default, admissible, texts.get(key, "")]
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return f"## `{file.relative_to(ROOT)}`\n\n" + "\n".join(rows) + "\n"
 
