@@ -288,8 +288,9 @@ class Config(RecBoleConfig):  # type: ignore[misc]
         """Types and ranges: of what this run reads, else of whatever part reads it."""
         defaults = self.internal_config_dict
         recboles = self._recbole_keys() & defaults.keys()
+        unread = self.unread_keys()
         return {
-            **{name: key for name, key in declared_keys().items() if name in self.unread_keys()},
+            **{name: key for name, key in declared_keys().items() if name in unread},
             **{k: Key(type(defaults[k])) for k in recboles if isinstance(defaults[k], _TYPED)},
             **{name: key for name, key in RECBOLE_MODEL_KEYS.items() if name in recboles},
             **self._declared_keys(),
