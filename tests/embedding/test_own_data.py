@@ -111,7 +111,10 @@ def test_every_command(tmp_path: Path, server: OpenAIServer) -> None:
     asked = [texts[0] for texts in server.asked]
     assert any("Line one of 1" in prompt for prompt in asked)
     # Items and users have other vectors in each run that says so; the bare backbone has none.
-    mean, bare, history, profiles = embeddings_of(outputs)
+    mean, bare, history, profiles, in_time = embeddings_of(outputs)
     assert bare == {}
     assert mean["item"] == history["item"] != profiles["item"]
     assert len({mean["user"], history["user"], profiles["user"]}) == 3
+    # Another split has other training items, and so other means of them.
+    assert in_time["item"] == mean["item"]
+    assert in_time["user"] != mean["user"]
