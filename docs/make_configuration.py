@@ -35,9 +35,9 @@ files of this package and of RecBole. All keys of
 - `show_progress` shows bars on a terminal alone.
 - `model` is one of ours or a general recommender of RecBole; its sequential, context-aware and
   knowledge-based models are refused.
-- A key that the chosen model does not read, such as `ssl_tau` with LightGCN, is an error on the command
-  line. In a yaml file and in `config_dict` it is a warning, since a file may serve several models;
-  RecBole says nothing.
+- A key that the chosen model does not read, such as `ssl_tau` with LightGCN, is an error on the
+  command line. In a yaml file and in `config_dict` it is a warning, since a file may serve several
+  models; RecBole says nothing.
 
 A key that does not exist, a value of another type and a value out of its range are errors before
 any work. Text is never evaluated as Python; lists and dicts are written as in yaml or Python.
@@ -70,7 +70,9 @@ def section(file: Path) -> str:
         # A dict of dicts is read more easily in the file than in a cell.
         nested = isinstance(value, dict) and any(isinstance(v, dict) for v in value.values())
         admissible = "keys by part" if nested else admissible
-        default = f"[in the file](../{file.relative_to(ROOT)})" if nested else f"`{_written(value)}`"
+        default = (
+            f"[in the file](../{file.relative_to(ROOT)})" if nested else f"`{_written(value)}`"
+        )
         cells = [f"`{key}`", default, admissible, texts.get(key, "")]
         rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return f"## `{file.relative_to(ROOT)}`\n\n" + "\n".join(rows) + "\n"
