@@ -47,19 +47,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: default ``sys.argv[1:]``.
 
     Returns:
-        Exit status: 0, or 2 for a mistake in configuration or data, named on standard error.
+        Exit status: 0; 2 for a mistake in configuration or data, named on standard error; 1 if
+        nobody reads the output any more.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
-        if given and given[0] in _COMMANDS:
-            return _command(given[0], given[1:])
-        if given and not given[0].startswith("-"):
-            raise _no_command(given[0])
-        return _train(given)
+        status = _chosen(given)
+        sys.stdout.flush()
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        # The reader, such as `head`, has what it wants; Python would flush once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return status
+
+
+def _chosen(given: Sequence[str]) -> int:
+    if given and given[0] in _COMMANDS:
+        return _command(given[0], given[1:])
+    if given and not given[0].startswith("-"):
+        raise _no_command(given[0])
+    return _train(given)
 
 
 def _train(given: Sequence[str]) -> int:

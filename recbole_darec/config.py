@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +20,7 @@ from recbole.model.abstract_recommender import AutoEncoderMixin  # noqa: E402
 from recbole.utils import InputType, get_model  # noqa: E402
 
 from recbole_darec.backbone.recbole_models import SERVING, why_refused  # noqa: E402
+from recbole_darec.command_line import parse_command_line, value_of  # noqa: E402
 from recbole_darec.embedding.keys import KEYS as EMBEDDING_KEYS  # noqa: E402
 from recbole_darec.keys import ConfigError, Key, nearest  # noqa: E402
 from recbole_darec.known_keys import (  # noqa: E402
@@ -36,11 +36,7 @@ from recbole_darec.known_keys import (  # noqa: E402
     recbole_model_keys,
 )
 from recbole_darec.paths import properties_dir  # noqa: E402
-from recbole_darec.recbole_values import (  # noqa: E402
-    INTERVAL_KEYS,
-    check_recbole_values,
-    interaction_columns,
-)
+from recbole_darec.recbole_values import check_recbole_values, interaction_columns  # noqa: E402
 from recbole_darec.registry import ADAPTED, Part, backbone_part, parts  # noqa: E402
 
 BARE = "Backbone"
@@ -161,7 +157,7 @@ class Config(RecBoleConfig):  # type: ignore[misc]
 
     def _convert_config_dict(self, config_dict: Mapping[str, Any]) -> dict[str, Any]:
         return {
-            key: _value(key, value) if isinstance(value, str) else value
+            key: value_of(key, value) if isinstance(value, str) else value
             for key, value in config_dict.items()
         }
 
@@ -408,48 +404,6 @@ class Config(RecBoleConfig):  # type: ignore[misc]
             "use_gpu": use_gpu,
             "device": torch.device("cuda", int(first)) if use_gpu else torch.device("cpu"),
         }
-
-
-def parse_command_line(arguments: Iterable[str]) -> dict[str, str]:
-    """Texts by key, of arguments of the form ``--key=value``.
-
-    Raises:
-        ConfigError: if one has another form, or a key stands twice with different values.
-    """
-    given: dict[str, str] = {}
-    for argument in arguments:
-        key, equals, value = argument.removeprefix("--").partition("=")
-        if not argument.startswith("--") or not equals or not key:
-            raise ConfigError(f"argument '{argument}' is not of the form --key=value")
-        if given.setdefault(key, value) != value:
-            raise ConfigError(f"key '{key}' is given twice, as '{given[key]}' and '{value}'")
-    return given
-
-
-def _value(name: str, text: str) -> Any:
-    """What ``text`` means for a key: itself where a string is declared, else a literal."""
-    key = Key(str, optional=True) if name in INTERVAL_KEYS else declared_keys().get(name)
-    if key is None or key.kind is not str:
-        return _literal(text)
-    empty = key.optional and text.strip().lower() in ("none", "null", "~", "")
-    return None if empty else text
-
-
-def _literal(text: str) -> Any:
-    """The Python or yaml value that ``text`` writes, or the text itself."""
-    words = {"true": True, "false": False, "none": None, "null": None, "~": None}
-    if text.strip().lower() in words:
-        return words[text.strip().lower()]
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        pass
-    if text.strip()[:1] in ("[", "{"):
-        try:
-            return yaml.safe_load(text)
-        except yaml.YAMLError:
-            return text
-    return text
 
 
 def _absence(model: str, name: str, known: Iterable[str]) -> str:

@@ -121,3 +121,13 @@ def test_a_command_without_configuration_refuses_keys(tmp_path):
     done = script("export", "folder", "--output=x", "--epochs=3", cwd=tmp_path)
     assert done.returncode == 2
     assert "unrecognized arguments: --epochs=3" in done.stderr
+
+
+def test_a_reader_that_leaves_ends_the_command_without_a_traceback(tmp_path):
+    command = [sys.executable, ROOT / "run_recbole_darec.py", "reproduce", "--list"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        running.stdout.close()
+        said = running.stderr.read()
+    assert (running.returncode, said) == (1, "")

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recbole_darec import compat
-from recbole_darec.config import Config, _literal
+from recbole_darec.command_line import literal
+from recbole_darec.config import Config
 from recbole_darec.keys import ConfigError, Key
 from recbole_darec.known_keys import all_key_names, general_keys, recbole_model_keys
 from recbole_darec.paths import properties_dir
@@ -62,7 +63,7 @@ def test_argv_of_the_process_is_not_read(monkeypatch):
     ],
 )
 def test_strings_are_literals_and_never_evaluated(text, value):
-    assert _literal(text) == value
+    assert literal(text) == value
     assert Config(config_dict={"wandb_project": text})["wandb_project"] == value
 
 
@@ -89,7 +90,7 @@ def test_text_keys_keep_their_text(key, text, value):
     )
 )
 def test_every_printed_value_is_read_back(value):
-    assert _literal(repr(value)) == value
+    assert literal(repr(value)) == value
 
 
 @pytest.mark.parametrize(

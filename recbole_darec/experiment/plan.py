@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recbole_darec.command_line import parse_command_line
 from recbole_darec.experiment.files import PLAN, SEARCH, write_text
 from recbole_darec.experiment.variant import Variant
 from recbole_darec.keys import ConfigError
@@ -60,8 +61,6 @@ def make_plan(
     Raises:
         ConfigError: if any of the configurations is wrong; before any run.
     """
-    from recbole_darec.config import parse_command_line
-
     common = parse_command_line(command_line)
     _refuse_names(common)
     runs, unread = [], set(common)

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from recbole_darec.command_line import parse_command_line
 from recbole_darec.experiment.files import PLAN, SEARCH, require_writable, write_text
 from recbole_darec.experiment.search_options import SearchOptions
 from recbole_darec.experiment.search_space import (
@@ -51,7 +52,7 @@ class Search:
         Raises:
             ConfigError: naming what is wrong; before any trial.
         """
-        from recbole_darec.config import Config, parse_command_line
+        from recbole_darec.config import Config
 
         files = [name for given in args.config_files for name in given.split()]
         given = parse_command_line(args.keys)

@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--search_seed", type=int, help="of the searcher (default 0)")
     parser.add_argument("--workers", type=int, help="trials at a time; default as many as fit")
     parser.add_argument("--cpus_per_trial", type=int, help="default 1")
-    parser.add_argument("--gpus_per_trial", type=float, help="default 0; 0.5 shares one")
+    parser.add_argument("--gpus_per_trial", type=float, help="default 0; 1 is a GPU, 0.5 shares it")
     parser.add_argument("--retries", type=int, help="of a trial that failed (default 1)")
     parser.add_argument("--ray_address", help="host:port of a Ray cluster")
     parser.add_argument(
