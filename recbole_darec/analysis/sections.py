@@ -136,8 +136,9 @@ SECTIONS = (
         "training; the rest are blocks of the trained model. DaRec's Theorem 1 says that making "
         "both sides equal loses at least the true gap between the two; bounds only estimate it. "
         "Relevance: which share of its raw side's nats and of its raw side's variance (by a linear "
-        "probe) a block keeps; more of the variance than of the nats means that it keeps what is irrelevant to interaction, as "
-        "far as this probe sees; it sees C raw best, whose products are the model's scores. All of "
+        "probe) a block keeps; more of the variance than of the nats means that it keeps what is "
+        "irrelevant to interaction, as far as this probe sees; it sees C raw best, whose products "
+        "are the model's scores. All of "
         "the variance means that nothing is dropped, as with an encoder of one layer as wide as "
         "its input.",
         ("information_gap", "information", "relevance"),
