@@ -59,10 +59,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:
-        # The reader, such as `head`, has what it wants; Python would flush once more at its end.
+        if not _reader_left():
+            raise
+        # Python would flush once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return status
+
+
+def _reader_left() -> bool:
+    """Whether it is standard output that broke, as `head` has what it wants."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return True
+    return False
 
 
 def _chosen(given: Sequence[str]) -> int:
