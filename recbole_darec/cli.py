@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _reader_left() -> bool:
     """Whether it is standard output that broke, as `head` has what it wants."""
     try:
-        sys.stdout.flush()
+        print(flush=True)
     except BrokenPipeError:
         return True
     return False
