@@ -37,9 +37,8 @@ from recbole_darec.known_keys import (  # noqa: E402
 )
 from recbole_darec.paths import properties_dir  # noqa: E402
 from recbole_darec.recbole_values import check_recbole_values, interaction_columns  # noqa: E402
-from recbole_darec.registry import ADAPTED, Part, backbone_part, parts  # noqa: E402
+from recbole_darec.registry import ADAPTED, BARE, Part, backbone_part, parts  # noqa: E402
 
-BARE = "Backbone"
 _TYPED = (bool, int, float, list, dict)
 # Keys that frameworks often have, and what stands in their place here.
 _INSTEAD = {"device": "set use_gpu, and gpu_id for one of several"}

@@ -12,7 +12,7 @@ from recbole_darec import compat
 from recbole_darec.embedding.keys import KEYS as EMBEDDING_KEYS
 from recbole_darec.keys import ConfigError, Key
 from recbole_darec.paths import properties_dir
-from recbole_darec.registry import FAMILIES, parts, recbole_properties
+from recbole_darec.registry import BARE, FAMILIES, parts, recbole_properties
 
 # Keys of RecBole whose wrong values otherwise surface as tracebacks from deep inside.
 RECBOLE_KEYS: Mapping[str, Key] = {
@@ -157,7 +157,7 @@ def readers(key: str) -> str:
     """In words, which parts and models of RecBole read a key that a chosen model does not."""
     text_users = [*parts("alignment"), *parts("standalone")]
     names = text_users if key in EMBEDDING_KEYS else []
-    names = [*parts("alignment"), "Backbone"] if key == "backbone" else names
+    names = [*parts("alignment"), BARE] if key == "backbone" else names
     names = names or [name for name, keys in _keys_by_part() if key in keys]
     theirs = [m for m in compat.general_recommenders() if key in recbole_model_keys(m)]
     names += [f"RecBole's {model}" for model in theirs]

@@ -21,6 +21,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recbole_darec.compat import general_recommenders
 from recbole_darec.keys import ConfigError
 from recbole_darec.paths import properties_dir
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from recbole_darec.backbone.base import Backbone
 
 ADAPTED = "recbole/"
+BARE = "Backbone"
 _OURS = "recbole-darec"
 
 
@@ -119,12 +121,16 @@ FAMILIES = tuple(_OWN)
 def parts(family: str) -> dict[str, Part]:
     """Registered parts of a family (one of ``FAMILIES``) by name.
 
-    Of two parts of one name the second is left out with a warning; ours come first.
+    Of two parts of one name the second is left out with a warning; ours come first. So is a model
+    with the name of one of RecBole's (a backbone has another key).
     """
     found = {name: Part(family, name, target) for name, target in _OWN[family].items()}
     for point in entry_points(group=f"recbole_darec.{family}s"):
         assert point.dist is not None
         part = Part(family, point.name, point.value, point.dist.name)
+        if family != "backbone" and point.name in (BARE, *general_recommenders()):
+            getLogger().warning(f"{part} is left out, for there is a model of that name; rename it")
+            continue
         first = found.setdefault(point.name, part)
         if first is not part:
             getLogger().warning(f"{part} is left out, for there is {first}; rename its entry point")

@@ -114,6 +114,24 @@ def test_a_name_of_ours_is_not_taken_silently(install, caplog):
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "family"), [("BPR", "alignment"), ("Backbone", "alignment"), ("BPR", "standalone")]
+)
+def test_a_name_of_recbole_s_is_not_taken_silently(install, caplog, name, family):
+    install("proud", name, "proud_mine:Mine", family)
+    assert name not in parts(family)
+    assert caplog.messages == [
+        f"{family} '{name}' of package 'proud' is left out, for there is a model of that name; "
+        "rename it"
+    ]
+
+
+def test_a_backbone_may_have_the_name_of_recbole_s(install, caplog):
+    install("sound", "NGCF", "sound_mine:Mine", "backbone")
+    assert parts("backbone")["NGCF"].package == "sound"
+    assert not caplog.messages
+
+
 def test_a_name_of_two_packages_is_not_taken_silently(install, caplog):
     install("early", "Mine", "early_mine:Mine")
     install("late", "Mine", "late_mine:Mine")

@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from recbole_darec.command_line import parse_command_line
 from recbole_darec.config import Config
 from recbole_darec.experiment.published import Published, known
 from recbole_darec.keys import ConfigError
 
 DESCRIPTION = "Run published experiments and print our numbers beside theirs."
 EXAMPLE = """\
-Names are files of properties/experiment/, or yaml files of your own. Any --key=value stands above
-what the file says. Runs that several of them share are trained once. Exit status 1 if a judged
-metric is out of its tolerance. Examples:
+Names are files of properties/experiment/, or yaml files of your own. Any --key=value but the model
+and the backbone stands above what the file says. Runs that several of them share are trained once.
+Exit status 1 if a judged metric is out of its tolerance. Examples:
   run_recbole_darec.py reproduce --list
   run_recbole_darec.py reproduce rlmrec-amazon-book-lightgcn --data_path=DATA --seeds=2023
   run_recbole_darec.py reproduce --all --data_path=DATA
@@ -55,6 +56,7 @@ def main(args: argparse.Namespace) -> int:
     results = [Published.load(name) for name in names]
     if any(key.startswith("--seed=") for key in args.keys):
         raise ConfigError("--seed would make every run the same; give the seeds by --seeds")
+    _check_parts(results, args.keys)
     planned = {result.name: _seeds(args.seeds, result) for result in results}
     for result in results:
         _check_computed(result, Config(config_dict=result.config, command_line=args.keys))
@@ -65,6 +67,18 @@ def main(args: argparse.Namespace) -> int:
     done: dict[str, dict[str, Any]] = {}
     failed = [r.name for r in results if not _reproduce(r, planned[r.name], args.keys, done)]
     return 1 if failed else 0
+
+
+def _check_parts(results: Sequence[Published], keys: Sequence[str]) -> None:
+    given = parse_command_line(keys)
+    for result in results:
+        for key in ("model", "backbone"):
+            published = result.config.get(key)
+            if published is not None and given.get(key, published) != published:
+                raise ConfigError(
+                    f"--{key}={given[key]}, but experiment '{result.name}' was published for "
+                    f"{key} '{published}'; leave the key out, or write a yaml of your own"
+                )
 
 
 def _check_computed(result: Published, config: Config) -> None:

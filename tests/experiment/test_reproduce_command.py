@@ -138,6 +138,12 @@ def test_dry_run_and_list_train_nothing(published, reproduce, capsys, tmp_path):
         ({"judged": ["mrr@10"]}, (), "'judged' must name metrics of 'expected', got .'mrr@10'"),
         ({}, ("--seeds=1,2,1",), "--seeds is '1,2,1', which names a seed twice"),
         ({}, ("--seed=1",), "--seed would make every run the same; give the seeds by --seeds"),
+        (
+            {},
+            ("--model=DaRec",),
+            "--model=DaRec, but experiment 'mine' was published for model 'Backbone'; leave the",
+        ),
+        ({}, ("--backbone=SGL",), "--backbone=SGL, but .* was published for backbone 'MF'"),
         ({"expected": {"ndcg@10": 0}}, (), "'expected' must hold numbers above 0"),
         ({"expected": {"ndcg@10": "0.1 %"}}, (), "'expected' must hold numbers above 0"),
         ({"seeds": []}, (), "'seeds' must list at least one whole number"),
