@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from recbole_darec.alignment.base import Alignment
 from recbole_darec.alignment.centers import PreferenceCenters, cluster_means
 from recbole_darec.alignment.global_structure import NORMALIZERS, GlobalStructureLoss
 from recbole_darec.alignment.local_structure import LocalStructureLoss
+from recbole_darec.alignment.loss_alignment import LossAlignment
 from recbole_darec.alignment.matching import MATCHINGS
 from recbole_darec.alignment.orthogonality import OrthogonalityLoss
 from recbole_darec.alignment.projection import ACTIVATIONS, Projection
@@ -37,7 +37,7 @@ class Sides(NamedTuple):
     semantic: Tensor
 
 
-class DaRec(Alignment):
+class DaRec(LossAlignment):
     """Splits both sides into specific and shared parts and aligns the shared parts' structure.
 
     Yang et al., *DaRec: A Disentangled Alignment Framework for Large Language Model and
@@ -47,18 +47,15 @@ class DaRec(Alignment):
     available to us leaves open is a key each; docs/method.md says which.
 
     A step touches a sample of rows only: its cost is independent of the numbers of users and
-    items, unless ``score`` is not ``backbone``. As in the lazy regularisation of StyleGAN2 (Karras
-    et al., CVPR 2020, appendix B) the terms may be computed in every k-th step alone, k-fold.
+    items, unless ``score`` is not ``backbone``.
     """
 
     keys: ClassVar[Mapping[str, Key]] = {
-        "alignment_weight": Key(float, low=0),
+        **LossAlignment.keys,
         "or_weight": Key(float, low=0),
         "uni_weight": Key(float, low=0),
         "glo_weight": Key(float, low=0),
         "loc_weight": Key(float, low=0),
-        "alignment_warmup": Key(int, low=0),
-        "alignment_every": Key(int, low=1),
         "n_sampled": Key(int, low=2),
         "sampling": Key(str, choices=SAMPLINGS),
         "n_centers": Key(int, low=1),
@@ -88,8 +85,6 @@ class DaRec(Alignment):
         "loc": "loc_weight",
     }
 
-    steps: Tensor
-
     def __init__(
         self,
         config: Mapping[str, Any],
@@ -104,11 +99,8 @@ class DaRec(Alignment):
         self.anchor: str = config["anchor"]
         self.detach: str = config["detach"]
         self.separate = config["structure"] == "separate"
-        self.warmup: int = config["alignment_warmup"]
-        self.every: int = config["alignment_every"]
         self.score: str = config["score"]
         self.fuses = self.score != "backbone" and config["alignment_weight"] != 0
-        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
         self._build_encoders(config)
         self._build_losses(config)
 
@@ -156,24 +148,14 @@ class DaRec(Alignment):
             for _ in range(2 if self.separate else 1)
         )
 
-    def forward(
+    def terms(
         self, output: CollaborativeOutput, batch: Triples, active: frozenset[str]
     ) -> dict[str, Tensor]:
-        """The active terms on a sample of rows; each is 0 where no row has an embedding.
-
-        During the first ``alignment_warmup`` steps of training the terms grow linearly to their
-        full size; in steps that ``alignment_every`` leaves out they are 0. Args and returns: see
-        ``Alignment.forward``.
-        """
-        names = [name for name in self.term_weights if name in active]
-        factor = self._factor()
-        if not names or not factor:
-            return dict.fromkeys(names, output.users.new_zeros(()))
+        """The active terms on a sample of rows; see ``LossAlignment.terms``."""
         users, items = self.sampler(batch)
         # The terms compare near-equal sums; in half precision their differences would be lost.
         with torch.autocast(output.users.device.type, enabled=False):
-            terms = self._terms(self._rows(output, users, items), len(users), active)
-            return {name: terms[name] * factor for name in names}
+            return self._terms(self._rows(output, users, items), len(users), active)
 
     def _rows(self, output: CollaborativeOutput, users: Tensor, items: Tensor) -> Sides:
         semantic = torch.cat([self.users_side.table[users], self.items_side.table[items]])
@@ -268,12 +250,3 @@ class DaRec(Alignment):
     def _detached(self, rows: Sides) -> tuple[Sides, Sides]:
         rows = Sides(rows.collaborative.detach(), rows.semantic)
         return rows, self._shared(rows)
-
-    def _factor(self) -> float:
-        """What the terms of this call are multiplied with; counts the steps of training."""
-        step = int(self.steps)
-        ramp = min(1.0, (step + self.training) / self.warmup) if self.warmup else 1.0
-        if not self.training:
-            return ramp
-        self.steps += 1
-        return 0.0 if step % self.every else ramp * self.every

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor
 
-from recbole_darec.alignment.base import Alignment
 from recbole_darec.alignment.checks import require_one_width
 from recbole_darec.alignment.infonce import InfoNCELoss
+from recbole_darec.alignment.loss_alignment import LossAlignment
 from recbole_darec.alignment.projection import Projection
 from recbole_darec.backbone.output import CollaborativeOutput
 from recbole_darec.data.side_embeddings import SideEmbeddings
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from recbole_darec.backbone.base import Triples
 
 
-class RLMRecCon(Alignment):
+class RLMRecCon(LossAlignment):
     """InfoNCE between the backbone's and the projected semantic representations of a batch.
 
     Ren et al., *Representation Learning with Large Language Models for Recommendation*, WWW 2024;
@@ -31,7 +31,7 @@ class RLMRecCon(Alignment):
     """
 
     keys: ClassVar[Mapping[str, Key]] = {
-        "alignment_weight": Key(float, low=0),
+        **LossAlignment.keys,
         "con_weight": Key(float, low=0),
         "con_temperature": Key(float, low=0, open_low=True),
         "con_user_negatives": Key(str, choices=("all", "batch")),
@@ -59,12 +59,10 @@ class RLMRecCon(Alignment):
         present = users_side.present.nonzero().flatten()
         self.register_buffer("present_users", present, persistent=False)
 
-    def forward(
+    def terms(
         self, output: CollaborativeOutput, batch: Triples, active: frozenset[str]
     ) -> dict[str, Tensor]:
-        """Term ``con``. Args and returns: see ``Alignment.forward``."""
-        if "con" not in active:
-            return {}
+        """Term ``con``; see ``LossAlignment.terms``."""
         users = batch.users[self.users_side.present[batch.users]]
         distinct, counts = torch.unique(users, return_counts=True)
         ids = self.present_users if self.all_users else distinct

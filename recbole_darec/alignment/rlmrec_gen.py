@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from recbole_darec.alignment.base import Alignment
 from recbole_darec.alignment.checks import require_one_width
 from recbole_darec.alignment.infonce import ReconstructionLoss
+from recbole_darec.alignment.loss_alignment import LossAlignment
 from recbole_darec.alignment.projection import Projection
 from recbole_darec.alignment.sampling import draw
 from recbole_darec.backbone.output import CollaborativeOutput
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from recbole_darec.backbone.base import Triples
 
 
-class RLMRecGen(Alignment):
+class RLMRecGen(LossAlignment):
     """Masks input rows and reconstructs their semantic embeddings from what the backbone makes.
 
     Ren et al., *Representation Learning with Large Language Models for Recommendation*, WWW 2024;
@@ -31,7 +31,7 @@ class RLMRecGen(Alignment):
     """
 
     keys: ClassVar[Mapping[str, Key]] = {
-        "alignment_weight": Key(float, low=0),
+        **LossAlignment.keys,
         "gen_weight": Key(float, low=0),
         "gen_temperature": Key(float, low=0, open_low=True),
         "gen_mask_ratio": Key(float, low=0, high=1, open_low=True),
@@ -67,12 +67,13 @@ class RLMRecGen(Alignment):
     def mask(self, ego: Tensor) -> Tensor:
         """Replace ``gen_mask_ratio`` of the rows that have an embedding by the token.
 
-        In evaluation, or where the term has no weight, the rows stay as they are.
+        In evaluation, in steps without the term or where it has no weight, the rows stay as they
+        are.
 
         Args:
             ego: ``(n_users + n_items, ego_dim)``.
         """
-        if self.idle or not self.training:
+        if self.idle or not self.training or self.leaves_out():
             return ego
         count = min(max(int(len(self.present) * self.mask_ratio), 1), len(self.present))
         self.seeds = draw(self.present, count, self.generator).to(ego.device)
@@ -80,18 +81,16 @@ class RLMRecGen(Alignment):
         masked[self.seeds] = True
         return torch.where(masked, self.mask_token, ego)
 
-    def forward(
+    def terms(
         self, output: CollaborativeOutput, batch: Triples, active: frozenset[str]
     ) -> dict[str, Tensor]:
         """Term ``gen`` on the rows that the last ``mask`` chose.
 
-        Args and returns: see ``Alignment.forward``.
+        Args and returns: see ``LossAlignment.terms``.
 
         Raises:
             RuntimeError: if ``mask`` was not called before.
         """
-        if "gen" not in active:
-            return {}
         if self.seeds is None:
             raise RuntimeError("RLMRecGen reconstructs masked rows: call mask() in each step first")
         n_users = len(output.users)

@@ -279,36 +279,6 @@ def test_rows_through_the_encoders_do_not_grow_with_the_world(world, sampling):
     assert counts == [[64] * 4] * 3
 
 
-def test_warmup_grows_in_training_only(world):
-    model, output, batch = small(world, alignment_warmup=4)
-    plain, _, _ = small(world)
-    full = plain(output, batch, frozenset({"or"}))["or"].item()
-    ratios = [model(output, batch, frozenset({"or"}))["or"].item() / full for _ in range(6)]
-    assert ratios == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1])
-    resumed, _, _ = small(world, alignment_warmup=4)
-    resumed(output, batch, frozenset({"or"}))
-    again, _, _ = small(world, alignment_warmup=4)
-    again.load_state_dict(resumed.state_dict())
-    again.eval()
-    for _ in range(2):
-        value = again(output, batch, frozenset({"or"}))["or"].item()
-        assert value / full == pytest.approx(0.25)
-
-
-def test_terms_of_every_third_step_count_three_times(world):
-    model, output, batch = small(world, alignment_every=3)
-    plain, _, _ = small(world)
-    only = frozenset({"or"})
-    full = plain(output, batch, only)["or"].item()
-    factors = [model(output, batch, only)["or"].item() / full for _ in range(4)]
-    assert factors == pytest.approx([3, 0, 0, 3])
-    resumed, _, _ = small(world, alignment_every=3)
-    resumed.load_state_dict(model.state_dict())
-    assert [resumed(output, batch, only)["or"].item() for _ in range(2)] == [0, 0]
-    model.eval()
-    assert model(output, batch, only)["or"].item() == pytest.approx(full)
-
-
 def test_a_step_left_out_costs_and_draws_nothing(world):
     model, output, batch = small(world, alignment_every=2)
     model(output, batch, ALL)
