@@ -29,7 +29,7 @@ from recbole_darec.recommend.new_items import NewItems, new_item_vectors
 COLD = "cold-"
 K = 20
 NEIGHBORS = (5, 10, 20, 50)
-SPACES = {"raw": "raw text", "shared": "semantic shared part", "both": "both"}
+SPACES = {"raw": "raw text", "shared": "semantic shared part"}
 
 
 def hold_out(source: Path, name: str, target: Path, fraction: float, seed: int) -> pd.DataFrame:

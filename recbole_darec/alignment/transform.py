@@ -33,31 +33,37 @@ def embedding_transform(users: SideEmbeddings, items: SideEmbeddings, method: st
 
     Raises:
         ValueError: if the method is unknown.
-        ConfigError: if the widths differ, all embeddings are equal (but for a sole item's, which
-            may be centred), or fewer than two rows are there to be whitened.
+        ConfigError: if the widths differ, or all embeddings are equal where they would be
+            centred (but for a sole item's: then nothing can be told apart, nor need be).
     """
     if method not in TRANSFORMS:
         raise ValueError(f"transform {method!r} is not one of {', '.join(TRANSFORMS)}")
     require_one_width(users, items)
     rows = np.concatenate([side.table[side.present].cpu().numpy() for side in (users, items)])
-    if method == "whiten" and len(rows) < 2:
-        raise ConfigError(
-            f"key 'embedding_transform' is 'whiten', but only {len(rows)} rows have an embedding; "
-            "use 'none'"
-        )
     if method == "none" or not len(rows):
         return np.asarray
-    # Of a sole item with text, users are the very mean: nothing can be told apart, nor need be.
-    sole = method == "center" and int(items.present.sum()) == 1
-    if not sole and np.ptp(rows, axis=0).max() <= _EQUAL * np.abs(rows).max():
+    mean = rows.mean(0)
+    center = partial(np.add, -mean)
+    equal = np.ptp(rows, axis=0).max() <= _EQUAL * np.abs(rows).max()
+    # Of a sole item with text, users are the very mean.
+    if equal and (len(rows) == 1 or int(items.present.sum()) == 1):
+        return center
+    if equal:
         raise ConfigError(
             f"all {len(rows)} embeddings are equal, so that key 'embedding_transform': '{method}' "
             "leaves nothing but zeros: check the texts or vectors, or use 'none'"
         )
     if method == "center":
-        return partial(np.add, -rows.mean(0))
-    pca: Transform = PCA(0.99, whiten=True, svd_solver="full").fit(rows).transform
-    return pca
+        return center
+    # Centred before, since the covariance of float32 loses digits to a large mean.
+    rows -= mean
+    pca = PCA(0.99, whiten=True, svd_solver="covariance_eigh", copy=False).fit(rows)
+    return partial(_whitened, pca, mean)
+
+
+def _whitened(pca: PCA, mean: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    whitened: np.ndarray = pca.transform(vectors - mean)
+    return whitened
 
 
 def transformed(side: SideEmbeddings, transform: Transform) -> SideEmbeddings:

@@ -22,7 +22,7 @@ from recbole_darec.inference.vectors import scored_vectors
 from recbole_darec.keys import ConfigError
 from recbole_darec.load import Run
 
-SPACES = ("both", "shared", "raw")
+SPACES = ("raw", "shared")
 _TITLE = 60
 
 
@@ -96,23 +96,22 @@ class NewItems:
 
 @torch.no_grad()
 def new_item_vectors(
-    run: Run, new: NewItems, neighbors: int = 20, space: str = "both"
+    run: Run, new: NewItems, neighbors: int = 20, space: str = "raw"
 ) -> np.ndarray:
     """Vectors ``(m, d)`` of new items in the space in which the run's items are scored.
 
     Each is the mean of the scored vectors of those items of the run that are nearest to it on the
-    semantic side, weighted by the cosine. DaRec's global term makes neighbours in the raw text
-    (``anchor: raw``) or in the semantic shared space neighbours in the collaborative shared one;
-    each keeps what the other leaves out. RLMRec-Con's projection stands for the shared space; other
-    alignments have the raw one alone. The mean of several vectors is shorter than they are, so that
-    a new item rarely outranks all known ones.
+    semantic side, weighted by the cosine. The mean of several vectors is shorter than they are, so
+    that a new item rarely outranks all known ones.
 
     Args:
         run: a run with an alignment.
         new: the new items.
         neighbors: items of the run to average.
-        space: ``both`` (mean of the cosines in the shared and in the raw space), ``shared`` or
-            ``raw``. docs/results/cold_start.md compares them.
+        space: where they are near: ``raw``, the texts' own embeddings less the mean of the run's
+            items, or ``shared``, DaRec's semantic shared space (RLMRec-Con's projection), which is
+            that of the items where ``anchor`` is not ``raw``. docs/results/cold_start.md compares
+            them.
 
     Raises:
         ValueError: if the space is none of these.
@@ -136,23 +135,22 @@ def new_item_vectors(
 def _semantic_rows(run: Run, vectors: np.ndarray, space: str) -> tuple[np.ndarray, np.ndarray]:
     """Unit rows of known and new items whose inner products are the cosines of ``space``."""
     alignment: Any = run.model.alignment
+    if space == "raw":
+        side = run.dataset.side_embeddings(run.dataset.iid_field)
+        raw = side.table.numpy()
+        mean = raw[side.present.numpy()].mean(axis=0)
+        return normalize(raw - mean), normalize(vectors - mean)
+    projection = alignment.projection if isinstance(alignment, RLMRecCon) else None
+    encoder = getattr(alignment, "semantic_shared", projection)
+    if encoder is None:
+        raise ConfigError(
+            f"model {run.metrics['model']} has no semantic shared space; use space='raw'"
+        )
     table = alignment.items_side.table
     query = torch.as_tensor(
         alignment.semantic_input(vectors), dtype=table.dtype, device=table.device
     )
-    pairs = [] if space == "shared" else [(table, query)]
-    projection = alignment.projection if isinstance(alignment, RLMRecCon) else None
-    encoder = getattr(alignment, "semantic_shared", projection)
-    if encoder is None and space == "shared":
-        raise ConfigError(
-            f"model {run.metrics['model']} has no semantic shared space; use space='raw'"
-        )
-    if encoder is not None and space != "raw":
-        pairs.append((encoder(table), encoder(query)))
-    known, asked = (
-        np.hstack([normalize(pair[side].cpu().numpy()) for pair in pairs]) / np.sqrt(len(pairs))
-        for side in (0, 1)
-    )
+    known, asked = (normalize(encoder(rows).cpu().numpy()) for rows in (table, query))
     return known, asked
 
 

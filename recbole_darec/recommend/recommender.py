@@ -83,7 +83,7 @@ class Recommender:
         return load(self._given, **self._moved)
 
     def add_items(
-        self, new: NewItems | Mapping[str, str], neighbors: int = 20, space: str = "both"
+        self, new: NewItems | Mapping[str, str], neighbors: int = 20, space: str = "raw"
     ) -> Recommender:
         """Let items that were not in training take part, by their text alone.
 

@@ -61,19 +61,37 @@ def test_a_kind_without_any_text(world):
         assert transform_embeddings(users, items, method)[0].table.abs().sum() == 0
 
 
+@pytest.mark.parametrize("method", ["center", "whiten"])
+def test_of_a_sole_item_with_text_nothing_is_left(world, method):
+    users = SideEmbeddings(np.full((5, 3), 0.7), np.arange(5) > 0)
+    item = SideEmbeddings(users.table.numpy(), np.arange(5) == 2)
+    assert transform_embeddings(users, item, method)[1].table.abs().max() < 1e-6
+    alone = transform_embeddings(world.side(2), world.side(2, absent=(1,)), method)
+    assert alone[0].table.abs().max() == 0
+
+
+def test_whitening_keeps_its_digits_where_the_mean_is_large():
+    rows = np.random.default_rng(0).normal(size=(300, 5)) * [1, 0.8, 0.5, 0.5, 0.4]
+    present = np.arange(301) > 0
+    found = []
+    for shift in (0, 50):
+        table = np.concatenate([np.zeros((1, 5)), rows + shift]).astype(np.float32)
+        made = transform_embeddings(*[SideEmbeddings(table, present)] * 2, "whiten")[0].table
+        found.append((made @ made.T).numpy())
+    centred = rows - rows.mean(0)
+    twice = np.cov(np.concatenate([centred, centred]).T)
+    expected = centred @ np.linalg.inv(twice) @ centred.T
+    for gram in found:
+        np.testing.assert_allclose(gram[1:, 1:], expected, atol=2e-3)
+
+
 def test_wrong_input(world):
     with pytest.raises(ConfigError, match="user embeddings are 6 wide and item embeddings 5;"):
         transform_embeddings(world.side(4), world.side(4, dim=5), "none")
-    with pytest.raises(ConfigError, match="'embedding_transform' is 'whiten', but only 1 rows"):
-        transform_embeddings(world.side(2), world.side(2, absent=(1,)), "whiten")
     equal = SideEmbeddings(np.full((5, 3), 0.7), np.arange(5) > 0)
     for method in ("center", "whiten"):
         with pytest.raises(ConfigError, match=f"all 8 embeddings are equal, .*'{method}'"):
             transform_embeddings(equal, equal, method)
     assert transform_embeddings(equal, equal, "none") == (equal, equal)
-    sole = SideEmbeddings(equal.table.numpy(), np.arange(5) == 2)
-    assert transform_embeddings(equal, sole, "center")[1].table.abs().max() < 1e-6
-    with pytest.raises(ConfigError, match="all 5 embeddings are equal"):
-        transform_embeddings(equal, sole, "whiten")
     with pytest.raises(ValueError, match="transform 'scale' is not one of none, center, whiten"):
         transform_embeddings(world.side(2), world.side(2), "scale")
