@@ -42,6 +42,7 @@ SMALL = {
     "reg_weight": 0.01,
     "n_sampled": 16,
     "alignment_every": 1,
+    "alignment_warmup": 0,
     "n_centers": 3,
     "gen_mask_ratio": 0.5,
     "n_intents": 4,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -84,6 +84,27 @@ def representations(model: Any) -> Representations:
         {name: _array(pair[1]) for name, pair in blocks.items()},
         np.flatnonzero(present[0]),
         np.flatnonzero(present[1]),
+    )
+
+
+def with_texts(blocks: Representations, dataset: Any) -> Representations:
+    """The same blocks, ``L raw`` being the texts' embeddings as the encoder made them.
+
+    What the alignment is given may be whitened: then all directions weigh alike, those that say
+    something of interaction and those that say nothing.
+
+    Args:
+        blocks: of a model with an alignment.
+        dataset: the training dataset of its run.
+    """
+    users, items = (
+        dataset.side_embeddings(field).table.double().numpy()
+        for field in (dataset.uid_field, dataset.iid_field)
+    )
+    return replace(
+        blocks,
+        users={**blocks.users, "L raw": users},
+        items={**blocks.items, "L raw": items},
     )
 
 

@@ -34,7 +34,13 @@ from recbole_darec.analysis.preference import (
 )
 from recbole_darec.analysis.probes import label_probe, modality_probe, number_probe
 from recbole_darec.analysis.relevance import relevance, split_parts
-from recbole_darec.analysis.representations import RAW, SHARED, Representations, representations
+from recbole_darec.analysis.representations import (
+    RAW,
+    SHARED,
+    Representations,
+    representations,
+    with_texts,
+)
 from recbole_darec.analysis.sampling import sample
 from recbole_darec.analysis.similarity import cross_correlation, linear_cka
 from recbole_darec.analysis.structure import structure
@@ -66,7 +72,8 @@ def analyze(run: Run | str | os.PathLike[str], seed: int = 0, **moved: Any) -> A
     titles = item_titles(run.config)
     named = np.array([titles.get(i) or i for i in run.item_ids], dtype=object)
     popularity = np.asarray(history_matrix(run.loaders[:1]).sum(axis=0)).ravel()
-    measured = _information(run, after, popularity, seed)
+    of_texts = with_texts(after, run.dataset) if "L raw" in after.names else after
+    measured = _information(run, of_texts, popularity, seed)
     tables = {
         "run": _run(run),
         "results": _results(run),
@@ -82,7 +89,7 @@ def analyze(run: Run | str | os.PathLike[str], seed: int = 0, **moved: Any) -> A
         tables["modality"] = _modality(after, seed)
         tables["information_gap"] = _gap(measured)
     if set(after.names) - set(RAW):
-        tables["relevance"] = relevance(after, measured, seed)
+        tables["relevance"] = relevance(of_texts, measured, seed)
     centers = None
     if after.disentangled:
         anchored = RAW[1:] if run.config["anchor"] == "raw" else ()

@@ -6,7 +6,11 @@ import numpy as np
 from sklearn.preprocessing import normalize
 
 from recbole_darec.analysis.preference import nearest_items, trained_centers
-from recbole_darec.analysis.representations import Representations, representations
+from recbole_darec.analysis.representations import (
+    Representations,
+    representations,
+    with_texts,
+)
 from recbole_darec.inference.history import history_matrix
 from recbole_darec.recommend.recommendations import Recommendations
 from recbole_darec.recommend.recommender import Recommender
@@ -39,7 +43,8 @@ class Explainer:
             if name
         }
         if self.blocks.disentangled:
-            self._units["text"] = normalize(self.blocks.items["L raw"])
+            text = with_texts(self.blocks, run.dataset).items["L raw"]
+            self._units["text"] = normalize(text - text[self.blocks.item_rows].mean(axis=0))
         self._centers = (
             trained_centers(self.blocks, run.config) if self.blocks.disentangled else None
         )
@@ -53,8 +58,8 @@ class Explainer:
 
         ``near_collaborative`` and ``near_semantic`` name the items of the history with the highest
         cosine in each (shared, where there is one) space; ``near_text``, where there are shared
-        parts, those with the nearest text, which DaRec's ``anchor: raw`` compares. The last two
-        name items that have a text, and none where the recommended item has none.
+        parts, those with the nearest text, by the cosine of its embeddings less their mean. The
+        last two name items that have a text, and none where the recommended item has none.
         ``center`` names the preference centre
         that user and item are both nearest to: the one whose lesser cosine of the two is highest.
         """

@@ -16,6 +16,7 @@ TERMS = sorted(ALL)
 PLAIN = {
     "n_centers": 3,
     "alignment_every": 1,
+    "alignment_warmup": 0,
     "anchor": "none",
     "detach": "none",
     "embedding_transform": "none",

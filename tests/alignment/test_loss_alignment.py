@@ -8,7 +8,7 @@ from recbole_darec.registry import alignment_class, parts
 
 # Of each its terms, and what makes them the same in every call.
 SAME_EVERY_CALL = {
-    "DaRec": (("or",), {"n_sampled": 100, "alignment_every": 1}),
+    "DaRec": (("or",), {"n_sampled": 100, "alignment_every": 1, "alignment_warmup": 0}),
     "RLMRecCon": (("con",), {}),
     "RLMRecGen": (("gen",), {"gen_mask_ratio": 1.0}),
 }

@@ -20,7 +20,11 @@ from sklearn.cluster import KMeans
 from recbole_darec.analysis import command, figures, study
 from recbole_darec.analysis.groups import ITEM_GROUPS
 from recbole_darec.analysis.report import compared, write_report
-from recbole_darec.analysis.representations import Representations, representations
+from recbole_darec.analysis.representations import (
+    Representations,
+    representations,
+    with_texts,
+)
 from recbole_darec.analysis.sections import SECTIONS
 from recbole_darec.analysis.study import analyze
 from recbole_darec.keys import ConfigError
@@ -205,6 +209,19 @@ def test_centers_are_found_where_the_anchor_finds_them(finished, anchor, cluster
     means = [shared[labels == label].mean(axis=0) for label in range(4)]
     ours = analysis.centers.semantic
     np.testing.assert_allclose(sorted(ours.tolist()), sorted(map(list, means)), atol=1e-9)
+
+
+def test_what_texts_say_does_not_depend_on_the_transform(darec, finished):
+    """They are the encoder's vectors; whitened, all directions would weigh alike."""
+    other = analyze(finished(embedding_transform="center"))
+    tables = [found.tables["information"].set_index("source") for found in (darec, other)]
+    rows = ["interactions", "text", "interactions + text"]
+    pd.testing.assert_frame_equal(*(table.loc[rows] for table in tables))
+    pd.testing.assert_frame_equal(*(found.tables["information_gap"] for found in (darec, other)))
+    side = darec.run.dataset.side_embeddings("item_id")
+    texts = with_texts(darec.after, darec.run.dataset)
+    np.testing.assert_array_equal(texts.items["L raw"], side.table)
+    assert texts.names == darec.after.names
 
 
 def test_same_seed_same_numbers(darec, finished):
