@@ -439,7 +439,7 @@ def test_trials_run_on_both_nodes_of_a_cluster(keys, tmp_path, space):
         assert nodes.sum() == 4
         compared = tmp_path / "c"
         runs = ["--models", "BPR,Pop", "--dataset", "small", "--seeds", 2, "--output", compared]
-        runs += ["--ray_address", cluster.address, *keys]
+        runs += ["--ray_address", cluster.address, *for_any_model(keys)]
         assert start(tmp_path, runs, "compare_command").wait() == 0
         assert (pd.read_csv(compared / "runs.csv")["status"] == "finished").all()
     finally:
