@@ -76,7 +76,7 @@ def test_both_parts_run_together_and_with_ours(outside):
         ("Backbone", {"backbone": "OneHop", "hop_weight": 0.0}),
         ("Distance", {"backbone": "OneHop", "distance_weight": 0.0}),
         ("Distance", {"backbone": "OneHop", "alignment_weight": 1.0}),
-        ("DaRec", {"backbone": "OneHop", "alignment_weight": 1.0}),
+        ("DaRec", {"backbone": "OneHop", "alignment_warmup": 0}),
     )
     assert bare == idle
     assert len({json.dumps(result) for result in (bare, plain, both, on_ours)}) == 4
