@@ -98,7 +98,7 @@ def with_texts(blocks: Representations, dataset: Any) -> Representations:
         dataset: the training dataset of its run.
     """
     users, items = (
-        dataset.side_embeddings(field).table.double().numpy()
+        _array(dataset.side_embeddings(field).table)
         for field in (dataset.uid_field, dataset.iid_field)
     )
     return replace(

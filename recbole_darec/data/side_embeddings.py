@@ -48,6 +48,11 @@ class SideEmbeddings(nn.Module):
         """Width d_L of the embeddings."""
         return self.table.shape[1]
 
+    def numpy(self) -> tuple[np.ndarray, np.ndarray]:
+        """The table, wherever the model has moved it, and the mean of the rows that are present."""
+        table = self.table.cpu().numpy()
+        return table, table[self.present.cpu().numpy()].mean(axis=0)
+
     def __len__(self) -> int:
         return len(self.table)
 

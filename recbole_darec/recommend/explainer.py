@@ -6,11 +6,7 @@ import numpy as np
 from sklearn.preprocessing import normalize
 
 from recbole_darec.analysis.preference import nearest_items, trained_centers
-from recbole_darec.analysis.representations import (
-    Representations,
-    representations,
-    with_texts,
-)
+from recbole_darec.analysis.representations import Representations, representations
 from recbole_darec.inference.history import history_matrix
 from recbole_darec.recommend.recommendations import Recommendations
 from recbole_darec.recommend.recommender import Recommender
@@ -43,8 +39,8 @@ class Explainer:
             if name
         }
         if self.blocks.disentangled:
-            text = with_texts(self.blocks, run.dataset).items["L raw"]
-            self._units["text"] = normalize(text - text[self.blocks.item_rows].mean(axis=0))
+            raw, mean = run.dataset.side_embeddings(run.dataset.iid_field).numpy()
+            self._units["text"] = normalize(raw - mean)
         self._centers = (
             trained_centers(self.blocks, run.config) if self.blocks.disentangled else None
         )

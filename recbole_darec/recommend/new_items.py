@@ -136,9 +136,7 @@ def _semantic_rows(run: Run, vectors: np.ndarray, space: str) -> tuple[np.ndarra
     """Unit rows of known and new items whose inner products are the cosines of ``space``."""
     alignment: Any = run.model.alignment
     if space == "raw":
-        side = run.dataset.side_embeddings(run.dataset.iid_field)
-        raw = side.table.numpy()
-        mean = raw[side.present.numpy()].mean(axis=0)
+        raw, mean = run.dataset.side_embeddings(run.dataset.iid_field).numpy()
         return normalize(raw - mean), normalize(vectors - mean)
     projection = alignment.projection if isinstance(alignment, RLMRecCon) else None
     encoder = getattr(alignment, "semantic_shared", projection)
