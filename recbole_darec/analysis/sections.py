@@ -71,8 +71,9 @@ SECTIONS = (
         "structure",
         "Similarity structure before and after training",
         "DaRec's global term pulls similarity matrices together: those of the two sides' shared "
-        "parts or, with anchor: raw (the default), that of C shared to that of L raw, the text. "
-        "Correlation is that of the two matrices' entries above the diagonal.",
+        "parts or, with anchor: raw (the default), that of C shared to that of L raw, the text "
+        "after embedding_transform. Correlation is that of the two matrices' entries above the "
+        "diagonal.",
         ("structure",),
         "Cosines between the same users and items, in the same order (by likeness of the trained "
         "collaborative shared part) in all panels. After training both sides should show the same "
@@ -135,6 +136,7 @@ SECTIONS = (
         "it was not fitted on. Interactions (SVD) and text are the user's own data before any "
         "training; the rest are blocks of the trained model. DaRec's Theorem 1 says that making "
         "both sides equal loses at least the true gap between the two; bounds only estimate it. "
+        "Text, here also as L raw, is the encoder's own vectors, whatever embedding_transform. "
         "Relevance: which share of its raw side's nats and of its raw side's variance (by a linear "
         "probe) a block keeps; more of the variance than of the nats means that it keeps what is "
         "irrelevant to interaction, as far as this probe sees; it sees C raw best, whose products "

@@ -71,25 +71,7 @@ def analyze(run: Run | str | os.PathLike[str], seed: int = 0, **moved: Any) -> A
     _require_rows(after)
     titles = item_titles(run.config)
     named = np.array([titles.get(i) or i for i in run.item_ids], dtype=object)
-    popularity = np.asarray(history_matrix(run.loaders[:1]).sum(axis=0)).ravel()
-    of_texts = with_texts(after, run.dataset) if "L raw" in after.names else after
-    measured = _information(run, of_texts, popularity, seed)
-    tables = {
-        "run": _run(run),
-        "results": _results(run),
-        "shape": _shape(after),
-        "pairs": _pairs(after, seed),
-        "interaction": _interaction(run, after, seed),
-        "probes": _probes(run, after, popularity, seed),
-        "information": measured.table,
-        "losses": pd.DataFrame(run.metrics.get("train_losses") or []).rename_axis("epoch"),
-    }
-    tables["losses"] = tables["losses"].reset_index()
-    if "L raw" in after.names:
-        tables["modality"] = _modality(after, seed)
-        tables["information_gap"] = _gap(measured)
-    if set(after.names) - set(RAW):
-        tables["relevance"] = relevance(of_texts, measured, seed)
+    tables = _tables(run, after, seed)
     centers = None
     if after.disentangled:
         anchored = RAW[1:] if run.config["anchor"] == "raw" else ()
@@ -100,6 +82,30 @@ def analyze(run: Run | str | os.PathLike[str], seed: int = 0, **moved: Any) -> A
         tables["groups"] = _groups(run)
     kept = {name: table for name, table in tables.items() if len(table)}
     return Analysis(run, before, after, kept, tuple(findings(kept)), centers, named)
+
+
+def _tables(run: Run, after: Representations, seed: int) -> dict[str, pd.DataFrame]:
+    """What can be said of any trained model, as far as it has the blocks."""
+    popularity = np.asarray(history_matrix(run.loaders[:1]).sum(axis=0)).ravel()
+    of_texts = with_texts(after, run.dataset) if "L raw" in after.names else after
+    measured = _information(run, of_texts, popularity, seed)
+    losses = pd.DataFrame(run.metrics.get("train_losses") or []).rename_axis("epoch")
+    tables = {
+        "run": _run(run),
+        "results": _results(run),
+        "shape": _shape(after),
+        "pairs": _pairs(after, seed),
+        "interaction": _interaction(run, after, seed),
+        "probes": _probes(run, after, popularity, seed),
+        "information": measured.table,
+        "losses": losses.reset_index(),
+    }
+    if "L raw" in after.names:
+        tables["modality"] = _modality(after, seed)
+        tables["information_gap"] = _gap(measured)
+    if set(after.names) - set(RAW):
+        tables["relevance"] = relevance(of_texts, measured, seed)
+    return tables
 
 
 def _require_rows(blocks: Representations) -> None:
