@@ -72,12 +72,11 @@ def main(args: argparse.Namespace) -> int:
 def _check_parts(results: Sequence[Published], keys: Sequence[str]) -> None:
     given = parse_command_line(keys)
     for result in results:
-        for key in ("model", "backbone"):
-            published = result.config.get(key)
-            if published is not None and given.get(key, published) != published:
+        for key in {"model", "backbone"} & given.keys() & result.config.keys():
+            if given[key] != result.config[key]:
                 raise ConfigError(
                     f"--{key}={given[key]}, but experiment '{result.name}' was published for "
-                    f"{key} '{published}'; leave the key out, or write a yaml of your own"
+                    f"{key} '{result.config[key]}'; leave the key out, or write a yaml of your own"
                 )
 
 
