@@ -48,6 +48,8 @@ def settings(small_data, embedding_dir, tmp_path):
         "embedding_size": 16,
         "n_sampled": 64,
         "n_centers": 4,
+        # A warm-up would outlast these few steps.
+        "alignment_warmup": 0,
         "epochs": 3,
         "show_progress": False,
         "state": "WARNING",

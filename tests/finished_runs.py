@@ -24,6 +24,8 @@ def finished(small_data, embedding_dir, tmp_path_factory):
                 "embedding_size": 16,
                 "n_sampled": 64,
                 "n_centers": 4,
+                # A warm-up would outlast these few steps.
+                "alignment_warmup": 0,
                 "epochs": 2,
                 "show_progress": False,
                 "state": "WARNING",

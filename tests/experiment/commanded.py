@@ -2,7 +2,14 @@
 
 import argparse
 
-OF_TEXT = ("embedding_dir", "item_template", "embedding_size", "n_sampled", "n_centers")
+OF_TEXT = (
+    "embedding_dir",
+    "item_template",
+    "embedding_size",
+    "n_sampled",
+    "n_centers",
+    "alignment_warmup",
+)
 
 
 def for_any_model(keys):
