@@ -17,7 +17,7 @@ from recbole_darec import checkpoint, compat
 from recbole_darec.backbone.recbole_models import SERVING
 from recbole_darec.config import BARE, Config
 from recbole_darec.data.dataset import SideEmbeddingDataset
-from recbole_darec.keys import ConfigError
+from recbole_darec.keys import ConfigError, Key
 from recbole_darec.model.aligned_recommender import AlignedRecommender
 from recbole_darec.registry import FAMILIES, parts
 
@@ -242,6 +242,47 @@ def test_one_user_and_one_item(build, backbone, alignment):
     batch = Interaction({"user_id": one, "item_id": one, "neg_item_id": one})
     model = trained(build(alignment, backbone, "single"), batch)
     assert all_scores(model).isfinite().all()
+
+
+OWN_KEYS = [
+    (family, part, key)
+    for family in ("backbone", "alignment")
+    for part in own(family)
+    for key in parts(family)[part].load().keys
+]
+# Where a key speaks of what another one switches on.
+NEEDS = {
+    "require_pow": {"reg": "batch", "reg_weight": 1.0},
+    "projection_hidden": {"projection_layers": 2},
+    "projection_activation": {"projection_layers": 2},
+    "kmeans_iterations": {"loc_weight": 1.0},
+    "kmeans_every": {"loc_weight": 1.0},
+    "matching": {"loc_weight": 1.0, "n_centers": 8},
+}
+
+
+def other_value(key: Key, value):
+    """An admissible value of the key that is not this one."""
+    choices = key.choices() if callable(key.choices) else key.choices
+    if choices is not None:
+        return next(choice for choice in choices if choice != value)
+    if key.kind is bool:
+        return not value
+    if key.kind is int:
+        return 5 if value is None else value * 2 or 3
+    return next(v for v in (0.3, 0.7) if v != value)
+
+
+@pytest.mark.parametrize(("family", "part", "name"), OWN_KEYS)
+def test_every_key_of_a_part_changes_what_is_learnt(build, configured, batch, family, part, name):
+    some = batch[:12]  # not all rows
+    backbone, alignment = (part, BARE) if family == "backbone" else ("LightGCN", part)
+    needed = {"alignment_weight": 1.0} if family == "alignment" else {}
+    needed |= NEEDS.get(name, {})
+    value = configured(alignment, backbone, **needed)[name]
+    changed = needed | {name: other_value(parts(family)[part].load().keys[name], value)}
+    models = (build(alignment, backbone, **keys) for keys in (needed, changed))
+    assert not torch.equal(*(all_scores(trained(model, some, steps=4)) for model in models))
 
 
 @pytest.mark.parametrize("alignment", own("alignment"))
