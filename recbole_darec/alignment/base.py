@@ -72,6 +72,14 @@ class Alignment(nn.Module, ABC):
         """Vectors ``(m, d_L)`` of the raw embedding space, as they would stand in a table."""
         return vectors
 
+    def encoders(self) -> Mapping[str, nn.Module]:
+        """What the alignment makes of rows, for those who look at it or place new items by it.
+
+        Names begin with ``C `` where collaborative rows are encoded and with ``L `` where semantic
+        ones are; new items may be placed in ``L shared`` or ``L projected``.
+        """
+        return {}
+
     def mask(self, ego: Tensor) -> Tensor:
         """The backbone's input embeddings ``(n_users + n_items, ego_dim)``, some rows masked.
 

@@ -108,6 +108,15 @@ class DaRec(LossAlignment):
         """Vectors ``(m, d_L)`` of the raw embedding space, transformed as the table was."""
         return self.transform(vectors)
 
+    def encoders(self) -> Mapping[str, nn.Module]:
+        """See ``Alignment.encoders``."""
+        return {
+            "C specific": self.collaborative_specific,
+            "C shared": self.collaborative_shared,
+            "L specific": self.semantic_specific,
+            "L shared": self.semantic_shared,
+        }
+
     def _build_encoders(self, config: Mapping[str, Any]) -> None:
         def encoder(d_in: int) -> Projection:
             return Projection(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from recbole_darec.alignment.checks import require_one_width
 from recbole_darec.alignment.infonce import InfoNCELoss
@@ -58,6 +58,10 @@ class RLMRecCon(LossAlignment):
         self.projection = Projection(users_side.dim, dim, self.generator)
         present = users_side.present.nonzero().flatten()
         self.register_buffer("present_users", present, persistent=False)
+
+    def encoders(self) -> Mapping[str, nn.Module]:
+        """See ``Alignment.encoders``."""
+        return {"L projected": self.projection}
 
     def terms(
         self, output: CollaborativeOutput, batch: Triples, active: frozenset[str]

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recbole_darec.alignment.rlmrec_con import RLMRecCon
 from recbole_darec.data.side_embeddings import SideEmbeddings
 from recbole_darec.inference.vectors import scored_vectors
 
@@ -113,19 +112,10 @@ def _aligned_blocks(
 ) -> dict[str, tuple[Tensor, Tensor]]:
     semantic = (sides[0].table, sides[1].table)
     blocks = {}
-    for side, name, rows in (
-        ("collaborative", "C", collaborative),
-        ("semantic", "L", semantic),
-    ):
-        for part in ("specific", "shared"):
-            encoder = getattr(alignment, f"{side}_{part}", None)
-            if encoder is not None:
-                blocks[f"{name} {part}"] = (encoder(rows[0]), encoder(rows[1]))
-    blocks["L raw"] = semantic
-    if isinstance(alignment, RLMRecCon):
-        projection = alignment.projection
-        blocks["L projected"] = (projection(semantic[0]), projection(semantic[1]))
-    return blocks
+    for name, encoder in alignment.encoders().items():
+        users, items = collaborative if name.startswith("C ") else semantic
+        blocks[name] = (encoder(users), encoder(items))
+    return {**blocks, "L raw": semantic}
 
 
 def _array(rows: Tensor) -> np.ndarray:

@@ -13,7 +13,6 @@ import torch
 from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import normalize
 
-from recbole_darec.alignment.rlmrec_con import RLMRecCon
 from recbole_darec.embedding.encode import embed_texts
 from recbole_darec.embedding.precomputed import load_embeddings
 from recbole_darec.embedding.source import side_source
@@ -24,6 +23,7 @@ from recbole_darec.load import Run
 
 SPACES = ("raw", "shared")
 _TITLE = 60
+_ROUNDING = 1e-5
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,10 @@ def new_item_vectors(
         raise ValueError(f"space is {space!r}; expected one of {', '.join(SPACES)}")
     items = scored_vectors(run.model)[1].cpu().numpy()
     alignment: Any = run.model.alignment
-    rows = np.flatnonzero(alignment.items_side.present.cpu().numpy())
     known, query = _semantic_rows(run, new.vectors, space)
+    rows = np.flatnonzero(alignment.items_side.present.cpu().numpy() & known.any(axis=1))
+    if not len(rows):
+        raise ConfigError("new items are placed by the run's items, but all have the same text")
     index = NearestNeighbors(n_neighbors=min(neighbors, len(rows)))
     # On the unit sphere the nearest by distance is the nearest by cosine: d^2 = 2 - 2 cos.
     distances, found = index.fit(known[rows]).kneighbors(query)
@@ -137,9 +139,13 @@ def _semantic_rows(run: Run, vectors: np.ndarray, space: str) -> tuple[np.ndarra
     alignment: Any = run.model.alignment
     if space == "raw":
         raw, mean = run.dataset.side_embeddings(run.dataset.iid_field).numpy()
-        return normalize(raw - mean), normalize(vectors - mean)
-    projection = alignment.projection if isinstance(alignment, RLMRecCon) else None
-    encoder = getattr(alignment, "semantic_shared", projection)
+        centred = raw - mean
+        # missing_text: mean has put this very mean, but for rounding, where there was no text.
+        lengths = np.linalg.norm(centred, axis=1)
+        centred[lengths <= _ROUNDING * np.linalg.norm(mean)] = 0
+        return normalize(centred), normalize(vectors - mean)
+    encoders = alignment.encoders()
+    encoder = encoders.get("L shared", encoders.get("L projected"))
     if encoder is None:
         raise ConfigError(
             f"model {run.metrics['model']} has no semantic shared space; use space='raw'"

@@ -70,7 +70,7 @@ def test_representations_are_those_of_the_model(finished):
 @pytest.mark.parametrize(
     ("model", "names"),
     [
-        ("RLMRecCon", ("C raw", "L raw", "L projected")),
+        ("RLMRecCon", ("C raw", "L projected", "L raw")),
         ("BPR", ("C raw",)),
         ("Backbone", ("C raw",)),
     ],

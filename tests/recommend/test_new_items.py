@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -56,6 +57,45 @@ def test_vectors_in_plain_loops(finished, space, transform):
         best = sorted(cosines, key=lambda i: -cosines[i])[:3]
         mean_vector = sum(cosines[i] * items[i] for i in best) / sum(cosines[i] for i in best)
         np.testing.assert_allclose(vector, mean_vector, atol=1e-5)
+
+
+def test_the_shared_space_of_rlmrec_con_is_its_projection(finished, item_texts):
+    """In plain loops, of a run in which every second item has a text."""
+    run = load(finished("RLMRecCon", item_text_file=str(item_texts), item_template=None))
+    new = NewItems.from_texts(run, TEXTS)
+    alignment, side = run.model.alignment, run.dataset.side_embeddings("item_id")
+    with torch.no_grad():
+        known = alignment.projection(side.table).numpy()
+        asked = alignment.projection(torch.from_numpy(new.vectors)).numpy()
+    items = scored_vectors(run.model)[1].double().numpy()
+    present = np.flatnonzero(side.present.numpy())
+    assert len(present) == 45
+    for row, vector in enumerate(new_item_vectors(run, new, 3, "shared")):
+        cosines = {i: float(unit(known[i]) @ unit(asked[row])) for i in present}
+        best = sorted(cosines, key=lambda i: -cosines[i])[:3]
+        expected = sum(cosines[i] * items[i] for i in best) / sum(cosines[i] for i in best)
+        np.testing.assert_allclose(vector, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("missing", ["mask", "mean"])
+def test_items_without_text_are_no_neighbours(finished, small_data, tmp_path, missing):
+    """The mean that stands for a missing text is nothing, once the mean is subtracted."""
+    ids = pd.read_csv(small_data / "small" / "small.item", sep="\t", dtype=str)["item_id:token"]
+    rows = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32) + 3
+    place = tmp_path / f"{missing}.npz"
+    np.savez(place, ids=ids[:40].to_numpy(dtype=str), embeddings=rows)
+    run = load(finished(item_embedding_file=str(place), item_template=None, missing_text=missing))
+    places = [run.item_ids.tolist().index(name) for name in ids[:40]]
+    items = scored_vectors(run.model)[1].double().numpy()
+    mean = rows.mean(axis=0)
+    # A vector and its mirror image: whatever direction rounding has, it is near to one of them.
+    asked = np.stack([rows[0] + 0.1, 2 * mean - rows[0]])
+    new = NewItems(np.array(["n", "m"]), np.array(["", ""], dtype=object), asked)
+    for vector, found in zip(asked, new_item_vectors(run, new, 30), strict=True):
+        cosines = np.maximum(unit(rows - mean) @ unit(vector - mean), 1e-6)
+        best = np.argsort(-(unit(rows - mean) @ unit(vector - mean)))[:30]
+        expected = cosines[best] @ items[places][best] / cosines[best].sum()
+        np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_spaces_that_are_not_there(finished):
@@ -119,8 +159,6 @@ def test_texts_from_a_file(finished, tmp_path):
 
 
 def test_vectors_from_a_file_where_the_run_has_such(finished, small_data, tmp_path):
-    import pandas as pd
-
     ids = pd.read_csv(small_data / "small" / "small.item", sep="\t", dtype=str)["item_id:token"]
     place = tmp_path / "vectors.npz"
     rows = np.random.default_rng(0).normal(size=(len(ids), 6)).astype(np.float32)
