@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
 from recbole.evaluator import Collector
 from torch import Tensor
+
+_OF_ONE_EVALUATION = {"rec.topk", "rec.meanrank", "rec.score", "rec.items", "data.label"}
 
 
 class TopKCollector(Collector):  # type: ignore[misc]
@@ -42,6 +45,19 @@ class TopKCollector(Collector):  # type: ignore[misc]
         if self.register.need("rec.topk"):
             cells = torch.unique(positive_u * scores_tensor.shape[1] + positive_i).to(items.device)
             self.data_struct.update_tensor("rec.topk", _hits(items, cells, scores_tensor.shape))
+
+    def get_data_struct(self) -> Any:
+        """What was collected, on the CPU; the part that belongs to one evaluation is cleared.
+
+        RecBole 1.2.1 moves every value so and fails where one is a number or a count of items.
+        """
+        for key, value in self.data_struct._data_dict.items():
+            if isinstance(value, Tensor):
+                self.data_struct._data_dict[key] = value.cpu()
+        collected = copy.deepcopy(self.data_struct)
+        for key in _OF_ONE_EVALUATION & self.data_struct._data_dict.keys():
+            del self.data_struct[key]
+        return collected
 
 
 def _hits(items: Tensor, cells: Tensor, shape: torch.Size) -> Tensor:

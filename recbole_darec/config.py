@@ -264,6 +264,9 @@ class Config(RecBoleConfig):  # type: ignore[misc]
         for name in _PATH_KEYS:
             if final.get(name):
                 final[name] = str(Path(final[name]).expanduser().absolute())
+        encoder = Path(final.get("text_encoder") or os.devnull).expanduser()
+        if encoder.is_dir():
+            final["text_encoder"] = str(encoder.absolute())
         self._refuse_unsafe(final)
         self._resolved = {k: v for k, v in final.items() if k != "MODEL_TYPE"}
         self._resolved |= {"model": self.model, "dataset": self.dataset}
@@ -392,6 +395,8 @@ class Config(RecBoleConfig):  # type: ignore[misc]
         ids = gpu_id if isinstance(gpu_id, (list, tuple)) else str(gpu_id).split(",")
         first = str(ids[0]).strip() if ids else ""
         use_gpu = self.final_config_dict["use_gpu"] and first != "" and torch.cuda.is_available()
+        if use_gpu and len(ids) > 1:
+            getLogger().warning(f"gpu_id {gpu_id}: a run trains on one GPU, {first}")
         if use_gpu and not (first.isdigit() and int(first) < torch.cuda.device_count()):
             raise ConfigError(
                 f"gpu_id '{first}' does not exist: {torch.cuda.device_count()} GPUs are visible"

@@ -47,12 +47,13 @@ RECBOLE_KEYS: Mapping[str, Key] = {
     "alias_of_user_id": Key(list, optional=True),
     "alias_of_item_id": Key(list, optional=True),
     "rm_dup_inter": Key(str, choices=("first", "last"), optional=True),
-    "transform": Key(str, choices=("user_defined",), optional=True),  # the others need sequences
+    "transform": Key(str, optional=True),
+    "encoding": Key(str, optional=True),
     "clip_grad_norm": Key(dict, optional=True),
     "train_neg_sample_args": Key(dict, optional=True),
     "loss_decimal_place": Key(int, low=0),
     "worker": Key(int, low=0),
-    "learner": Key(str, choices=("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")),
+    "learner": Key(str, choices=("adam", "adamw", "sgd", "adagrad", "rmsprop")),
     "state": Key(str, choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")),
 }
 

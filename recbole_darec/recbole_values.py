@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+from recbole.data.dataset import Dataset
 
 from recbole_darec.keys import ConfigError, Key, nearest
 
@@ -19,6 +22,7 @@ INTERVAL_KEYS = (
     "entity_kg_num_interval",
     "relation_kg_num_interval",
 )
+_CLIPPING = {"max_norm": Key(float, low=0, open_low=True), "norm_type": Key(float, low=0)}
 _NEGATIVES = {
     "distribution": Key(str, choices=("uniform", "popularity", "None"), optional=True),
     "sample_num": Key(int, low=1),
@@ -46,6 +50,18 @@ def check_recbole_values(final: Mapping[str, Any]) -> None:
         if not isinstance(value, (list, tuple)):  # a token field's admissible values
             _check_interval(f"key 'val_interval' of '{field}'", value)
     _check_negatives(final["train_neg_sample_args"])
+    _check_clipping(final.get("clip_grad_norm"))
+    if final.get("transform"):
+        raise ConfigError(
+            f"key 'transform' is {final['transform']!r}: RecBole's transforms are of sequences, "
+            "and its user_defined does nothing; leave it out"
+        )
+    try:
+        codecs.lookup(final.get("encoding") or "utf-8")
+    except LookupError as error:
+        raise ConfigError(
+            f"key 'encoding' is {final['encoding']!r}; expected one of Python's, such as utf-8"
+        ) from error
 
 
 def _check_lists(final: Mapping[str, Any]) -> None:
@@ -79,7 +95,7 @@ def interaction_columns(final: Mapping[str, Any]) -> list[str] | None:
 def _check_eval_args(final: Mapping[str, Any]) -> None:
     args = final["eval_args"]
     _check_names("eval_args", args, ("split", "order", "group_by", "mode"))
-    _check_split(args.get("split", {"RS": [8, 1, 1]}))
+    _check_split(args.get("split", {"RS": [8, 1, 1]}), args.get("order"))
     order, group_by = args.get("order", "RO"), args.get("group_by", "user")
     if order not in _ORDERS:
         raise ConfigError(f"key 'eval_args': order is {order!r}; expected RO (random) or TO (time)")
@@ -95,7 +111,10 @@ def _check_eval_args(final: Mapping[str, Any]) -> None:
         )
 
 
-def _check_split(split: Any) -> None:
+def _check_split(split: Any, order: Any) -> None:
+    if isinstance(split, dict) and set(split) == {"TS"}:
+        _check_time_split(split["TS"], order)
+        return
     if not isinstance(split, dict) or len(split) != 1 or not {"RS", "LS"} & split.keys():
         raise ConfigError(
             f"key 'eval_args': split is {split!r}; expected {{'RS': [0.8, 0.1, 0.1]}} (ratios) or "
@@ -105,12 +124,29 @@ def _check_split(split: Any) -> None:
         raise ConfigError(
             f"key 'eval_args': LS is {split['LS']!r}; expected {', '.join(_LEAVE_ONE_OUT)}"
         )
-    ratios = split.get("RS", [1, 0, 0])
+    _check_ratios("RS", split.get("RS", [1, 0, 0]))
+
+
+def _check_ratios(name: str, ratios: Any) -> None:
     numbers = isinstance(ratios, list) and len(ratios) == 3 and all(map(_is_share, ratios))
     if not numbers or ratios[0] == 0:
         raise ConfigError(
-            f"key 'eval_args': RS is {ratios!r}; expected a list of the shares of training, "
+            f"key 'eval_args': {name} is {ratios!r}; expected a list of the shares of training, "
             "validation and test, such as [0.8, 0.1, 0.1], none negative, the first above 0"
+        )
+
+
+def _check_time_split(ratios: Any, order: Any) -> None:
+    _check_ratios("TS", ratios)
+    if not hasattr(Dataset, "time_based_split"):
+        raise ConfigError(
+            "key 'eval_args': the split TS is of RecBole 1.2.1; install that, or use RS or LS"
+        )
+    if order != "TO":
+        # RecBole masks a user's unsorted interactions by their sorted times.
+        raise ConfigError(
+            f"key 'eval_args': TS with order {order!r} would train on interactions after the "
+            "split's time; set order: TO"
         )
 
 
@@ -165,3 +201,10 @@ def _check_names(key: str, given: Mapping[str, Any], known: Iterable[str]) -> No
         if name not in known:
             near = nearest(str(name), known)
             raise ConfigError(f"key '{key}' has no '{name}'{near}; it holds {', '.join(known)}")
+
+
+def _check_clipping(clipping: Mapping[str, Any] | None) -> None:
+    if clipping:
+        _check_names("clip_grad_norm", clipping, ("max_norm", "norm_type"))
+        for name, value in {"max_norm": None, **clipping}.items():
+            _CLIPPING[name].check(f"clip_grad_norm': '{name}", value)

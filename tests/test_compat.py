@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from recbole_darec import compat
+from recbole_darec.config import Config
+from recbole_darec.data.preparation import create_dataset
 from recbole_darec.keys import ConfigError
 
 PROBES = Path(__file__).with_name("compat_probes.py")
@@ -291,3 +293,33 @@ def test_package_that_is_not_installed_is_named(keys, module, message):
 @pytest.mark.parametrize("model", ["BPR", "NNCF"])
 def test_models_without_further_packages_pass(model):
     compat.check_packages({"model": model, "neigh_info_method": "random", "log_wandb": False})
+
+
+def test_metrics_of_all_items_are_computed(run):
+    """RecBole 1.2.1 alone fails on them."""
+    names = ["ItemCoverage", "AveragePopularity", "GiniIndex", "ShannonEntropy", "TailPercentage"]
+    result = run("Pop", epochs=1, metrics=["NDCG", *names], valid_metric="NDCG@10", topk=[10])
+    assert set(result["test_result"]) == {f"{name.lower()}@10" for name in ["NDCG", *names]}
+    assert result["test_result"]["itemcoverage@10"] > 0.1
+
+
+def timed(ratios, order="TO"):
+    keys = {"eval_args": {"split": {"TS": ratios}, "order": order}, "load_col": None}
+    return Config("BPR", "ml-100k", config_dict=keys)
+
+
+@only_1_2_0
+def test_the_split_by_a_time_is_of_1_2_1():
+    with pytest.raises(ConfigError, match="the split TS is of RecBole 1.2.1; install that, or use"):
+        timed([0.8, 0.1, 0.1])
+
+
+@pytest.mark.skipif(compat._recbole_version() == "1.2.0", reason="RecBole 1.2.0 has no such split")
+def test_the_split_by_a_time_parts_before_from_after():
+    with pytest.raises(ConfigError, match="TS with order 'RO' would train on interactions after"):
+        timed([0.8, 0.1, 0.1], "RO")
+    config = timed([0.8, 0.1, 0.1])
+    parts = create_dataset(config).build()
+    times = [part.inter_feat["timestamp"] for part in parts]
+    assert max(times[0].max(), times[1].max()) < times[2].min()
+    assert 0 < len(times[2]) / sum(map(len, times)) < 0.11

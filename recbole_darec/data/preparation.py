@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from logging import getLogger
 from typing import Any
 
@@ -26,10 +27,7 @@ def create_dataset(config: Config) -> Any:
         ConfigError: if a file is missing or malformed, or nothing is left after filtering.
     """
     try:
-        if config.uses_text:
-            dataset = SideEmbeddingDataset(config)
-        else:
-            dataset = recbole_data.create_dataset(config)
+        dataset = SideEmbeddingDataset(config) if config.uses_text else _recboles_dataset(config)
     except ConfigError:
         raise
     except (ValueError, KeyError, IndexError, OSError) as error:
@@ -44,6 +42,17 @@ def create_dataset(config: Config) -> Any:
     if len(dataset.inter_feat) == 0:
         raise ConfigError(_EMPTY.format(config.dataset))
     return dataset
+
+
+def _recboles_dataset(config: Config) -> Any:
+    """RecBole's dataset; it would unpickle one that it finds in ``checkpoint_dir``, unasked."""
+    kept = config["checkpoint_dir"]
+    if not config["save_dataset"]:
+        config["checkpoint_dir"] = os.devnull
+    try:
+        return recbole_data.create_dataset(config)
+    finally:
+        config["checkpoint_dir"] = kept
 
 
 _EMPTY = (
@@ -70,7 +79,7 @@ def prepare_data(config: Config, dataset: Any) -> tuple[Any, Any, Any]:
             )
         loaders: tuple[Any, Any, Any] = recbole_data.data_preparation(config, dataset)
         return loaders
-    splits = dataset.build()
+    splits = _splits(config, dataset)
     for name, split in zip(("training", "validation", "test"), splits, strict=True):
         if len(split.inter_feat) == 0 and name != "validation":
             raise ConfigError(f"the {name} part of '{config.dataset}' is empty; check eval_args")
@@ -93,6 +102,23 @@ def prepare_data(config: Config, dataset: Any) -> tuple[Any, Any, Any]:
         f"eval_args: [{config['eval_args']}]"
     )
     return train, valid, test
+
+
+def _splits(config: Config, dataset: Any) -> Any:
+    time = config["TIME_FIELD"]
+    ordered = config["eval_args"]["order"] == "TO" and not config["benchmark_filename"]
+    if ordered and time not in dataset.inter_feat:
+        raise ConfigError(
+            f"eval_args orders '{config.dataset}' by time, but its interactions have no column "
+            f"'{time}': set TIME_FIELD to the column of times, or order: RO"
+        )
+    largest = max(config["topk"])
+    if largest >= dataset.item_num:
+        raise ConfigError(
+            f"key 'topk' asks for {largest} items, but '{config.dataset}' has "
+            f"{dataset.item_num - 1}: lower topk"
+        )
+    return dataset.build()
 
 
 def _loader_class(config: Config, phase: str) -> type[Any]:
