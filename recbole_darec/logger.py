@@ -8,16 +8,21 @@ from pathlib import Path
 import colorlog
 from recbole.utils.logger import RemoveColorFilter, log_colors_config
 
-_MARK = "_recbole_darec_handler"
+# An attribute of our handlers: the level of the root logger before the run.
+_BEFORE = "_recbole_darec_level_before"
 
 
 def end_log() -> None:
-    """Close the log file of the run in this process; what follows goes to the terminal alone."""
+    """Close the log of the run in this process.
+
+    What follows is left to the handlers of the program that called; where it has none, Python
+    writes warnings to what is standard error by then, which need not be what it was in the run.
+    """
     root = logging.getLogger()
-    for handler in root.handlers[:]:
-        if hasattr(handler, _MARK) and isinstance(handler, logging.FileHandler):
-            root.removeHandler(handler)
-            handler.close()
+    for handler in [h for h in root.handlers if hasattr(h, _BEFORE)]:
+        root.setLevel(getattr(handler, _BEFORE))
+        root.removeHandler(handler)
+        handler.close()
 
 
 def init_logger(file: Path, level: str) -> None:
@@ -30,10 +35,8 @@ def init_logger(file: Path, level: str) -> None:
         file: the log file, opened for appending.
         level: ``DEBUG``, ``INFO``, ``WARNING``, ``ERROR`` or ``CRITICAL``.
     """
+    end_log()
     root = logging.getLogger()
-    for handler in [h for h in root.handlers if hasattr(h, _MARK)]:
-        root.removeHandler(handler)
-        handler.close()
     to_file = logging.FileHandler(file, encoding="utf-8")
     to_file.setFormatter(
         logging.Formatter("%(asctime)-15s %(levelname)s  %(message)s", "%a %d %b %Y %H:%M:%S")
@@ -48,6 +51,6 @@ def init_logger(file: Path, level: str) -> None:
         )
     )
     for handler in (to_terminal, to_file):
-        setattr(handler, _MARK, True)
+        setattr(handler, _BEFORE, root.level)
         root.addHandler(handler)
     root.setLevel(level)

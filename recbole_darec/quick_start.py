@@ -16,7 +16,7 @@ from recbole.utils import get_environment, init_seed, set_color
 
 from recbole_darec import checkpoint, compat
 from recbole_darec.checkpoint import CheckpointError
-from recbole_darec.checksums import seal
+from recbole_darec.checksums import CHECKSUMS, seal
 from recbole_darec.config import Config
 from recbole_darec.data.preparation import create_dataset, data_fingerprint, prepare_data
 from recbole_darec.data.side_configuration import check_side_configuration
@@ -66,6 +66,8 @@ def run_recbole_darec(
     if config["resume"]:
         config, folder = _reopen(config)
         if folder.metrics.is_file():
+            if not (folder.path / CHECKSUMS).is_file():
+                _finish(folder, saved)
             return _result(folder.read_metrics(), folder)
     else:
         compat.check_packages(config)
@@ -78,6 +80,11 @@ def run_recbole_darec(
 def _reopen(config: Config) -> tuple[Config, RunFolder]:
     folder = RunFolder.open(config["resume"])
     theirs = Config(config_file_list=[str(folder.config)])
+    if theirs["allow_pickle"] and not config["allow_pickle"]:
+        raise ConfigError(
+            f"{folder.config} says allow_pickle: True, and reading a pickle can run code; give "
+            "--allow_pickle=True again if you made that folder yourself"
+        )
     given = set(config.external_config_dict) - {"resume"}
     mine, kept = config.resolved(), theirs.resolved()
     changed = [key for key in sorted(given) if mine[key] != kept.get(key)]
@@ -122,17 +129,22 @@ def _run(
     test, users = trainer.test(*loaders[::2], show) if tested else (None, None)
     if users is not None:
         users.save(folder.path)
+    if saved:
+        _save_scorer(config, model, loaders, folder)
     metrics = _metrics(config, trainer, loaders, score, best, test)
     _log_end(config, metrics)
     folder.write_metrics(metrics)
+    _finish(folder, saved)
+    return _result(metrics, folder)
+
+
+def _finish(folder: RunFolder, saved: bool) -> None:
+    """What is left to do once the results are written; done again if a kill came between."""
     folder.last.unlink(missing_ok=True)
-    if saved:
-        _save_scorer(config, model, loaders, folder)
-    else:
-        folder.best.unlink()
+    if not saved:
+        folder.best.unlink(missing_ok=True)
     end_log()
     seal(folder.path)
-    return _result(metrics, folder)
 
 
 def _save_scorer(config: Config, model: torch.nn.Module, loaders: Any, folder: RunFolder) -> None:

@@ -50,12 +50,14 @@ class RunTrainer(Trainer):  # type: ignore[misc]
         self.eval_seconds: list[float] = []
         self.train_losses: list[dict[str, float]] = []
         self.best_epoch: int | None = None
+        self._without_validation: Any = None
 
     def _build_optimizer(self, **kwargs: Any) -> Optimizer:
         """RecBole's optimizer; for models of this package in one pass over each parameter."""
         optimizer: Optimizer = super()._build_optimizer(**kwargs)
         for group in optimizer.param_groups:
-            if self.config.is_ours and "fused" in group:
+            # Adagrad has made its state by now, on the CPU, where a fused step cannot use it.
+            if self.config.is_ours and "fused" in group and not optimizer.state:
                 group["fused"] = True
         return optimizer
 
@@ -70,11 +72,15 @@ class RunTrainer(Trainer):  # type: ignore[misc]
     ) -> tuple[float, dict[str, float] | None]:
         """RecBole's ``fit`` that keeps a resumable state after each validation.
 
+        Without validation it is kept after each epoch.
+
         Returns:
             Best validation score and the metrics of that epoch.
         """
         if self.start_epoch >= self.epochs > 0:
             return self.best_valid_score, self.best_valid_result
+        # RecBole then calls back after no epoch, but saves after each.
+        self._without_validation = train_data if self.eval_step <= 0 or not valid_data else None
 
         def after_validation(epoch: int, score: float) -> None:
             if self.cur_step == 0:
@@ -127,6 +133,8 @@ class RunTrainer(Trainer):  # type: ignore[misc]
         Raises:
             CheckpointError: if that file cannot be read or does not fit the model.
         """
+        for left in self.folder.path.glob(".*.pth.*"):
+            left.unlink()  # a checkpoint that was being written when the run was killed
         state = checkpoint.load(self.folder.last, self.device)
         self._load_model(state, self.folder.last)
         for name, optimizer_state in state["optimizers"].items():
@@ -146,6 +154,8 @@ class RunTrainer(Trainer):  # type: ignore[misc]
         if epoch >= 0:
             self.best_epoch = epoch
         checkpoint.save(Path(self.saved_model_file), self._model_state(epoch))
+        if epoch >= 0 and self._without_validation is not None:
+            self._save_last(epoch, self._without_validation)
         if verbose:
             self.logger.info(set_color("Saving current", "blue") + f": {self.saved_model_file}")
 
@@ -165,7 +175,7 @@ class RunTrainer(Trainer):  # type: ignore[misc]
             "start_epoch": epoch + 1,
             "cur_step": self.cur_step,
             "best_valid_score": self.best_valid_score,
-            "best_valid_result": dict(self.best_valid_result or {}),
+            "best_valid_result": self.best_valid_result and dict(self.best_valid_result),
             "train_loss_dict": self.train_loss_dict,
             "epoch_seconds": self.epoch_seconds,
             "eval_seconds": self.eval_seconds,
@@ -263,7 +273,7 @@ def _set_random_state(state: dict[str, Any], model: torch.nn.Module, train_data:
     random.setstate(state["python"])
     torch.set_rng_state(state["torch"].cpu())
     if state["cuda"]:
-        torch.cuda.set_rng_state_all([s.cpu() for s in state["cuda"]])
+        torch.cuda.set_rng_state_all([s.cpu() for s in state["cuda"][: torch.cuda.device_count()]])
     train_data.generator.set_state(state["loader"].cpu())
     for generator, saved in zip(getattr(model, "generators", list)(), state["model"], strict=True):
         generator.set_state(saved.cpu())

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -133,15 +134,15 @@ def test_the_resolved_configuration_repeats_the_run(run):
 
 
 def test_two_runs_in_one_process_log_to_two_files(run):
+    before = logging.getLogger().handlers[:]
     first = run("BPR", epochs=1, state="INFO")
     second = run("Pop", state="INFO")
+    assert logging.getLogger().handlers == before
     logs = [Path(r["run_folder"], "run.log").read_text() for r in (first, second)]
     assert "BPR(" in logs[0]
     assert "Pop(" not in logs[0]
     assert "Pop(" in logs[1]
     assert "BPR(" not in logs[1]
-    ours = [h for h in logging.getLogger().handlers if hasattr(h, "_recbole_darec_handler")]
-    assert [type(handler) for handler in ours] == [logging.StreamHandler]
 
 
 def test_what_is_logged_after_a_run_leaves_its_sealed_log_alone(run):
@@ -192,6 +193,83 @@ def test_early_stopping_after_a_kill_resumes_to_the_same_numbers(settings, tmp_p
         run_recbole_darec(config_dict={"resume": str(folder)})["test_result"]
         == (resumed["test_result"])
     )
+
+
+@pytest.mark.parametrize("model", ["DaRec", "BPR"])
+def test_without_validation_a_killed_run_resumes_as_well(settings, tmp_path, run, model):
+    """RecBole calls back after no epoch then."""
+    whole = run(model, epochs=4, eval_step=0)
+    script = tmp_path / "victim.py"
+    script.write_text(
+        "import os, signal, sys, json\n"
+        "from recbole_darec import quick_start, trainer\n"
+        "save = trainer.RunTrainer._save_last\n"
+        "def save_and_die(self, epoch, data):\n"
+        "    save(self, epoch, data)\n"
+        "    if epoch == 1:\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "trainer.RunTrainer._save_last = save_and_die\n"
+        f"quick_start.run_recbole_darec('{model}', 'small', config_dict=json.loads(sys.argv[1]))\n"
+    )
+    place = tmp_path / "killed"
+    given = {**settings, "epochs": 4, "eval_step": 0, "checkpoint_dir": str(place)}
+    subprocess.run([sys.executable, script, json.dumps(given)], check=False)
+    (folder,) = place.iterdir()
+    (folder / ".last.pth.0f").write_bytes(b"half a checkpoint")
+    resumed = run_recbole_darec(config_dict={"resume": str(folder)})
+    assert not list(folder.glob(".*"))
+    assert_same_numbers(whole, resumed)
+    assert metrics_of(resumed)["best_epoch"] == 3
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_a_run_that_was_killed_before_it_was_sealed_is_sealed_by_resume(run, saved):
+    result = run("BPR", epochs=1)
+    folder = Path(result["run_folder"])
+    (folder / "SHA256SUMS").unlink()
+    (folder / "last.pth").write_bytes(b"left")
+    resumed = run_recbole_darec(config_dict={"resume": str(folder)}, saved=saved)
+    assert resumed == result
+    assert not (folder / "last.pth").exists()
+    assert (folder / "model.pth").exists() == saved
+    assert "metrics.json" in (folder / "SHA256SUMS").read_text()
+    if saved:
+        verify(folder)
+
+
+class Payload:
+    """What a pickle can do: here, to leave a file."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return Path.touch, (self.mark,)
+
+
+def test_a_pickled_dataset_in_the_way_is_not_read(run, settings, tmp_path):
+    mark = tmp_path / "executed"
+    folder = Path(run("BPR", epochs=1)["run_folder"])
+    planted = pickle.dumps(Payload(mark))
+    (folder / "small-Dataset.pth").write_bytes(planted)
+    (folder / "metrics.json").unlink()
+    (folder / "last.pth").touch()
+    with pytest.raises(ConfigError, match="cannot be read: it is truncated"):
+        run_recbole_darec(config_dict={"resume": str(folder)})
+    saved = Path(settings["checkpoint_dir"])
+    (saved / "small-Dataset.pth").write_bytes(planted)
+    create_dataset(Config("BPR", "small", config_dict=settings))
+    assert not mark.exists()
+    pickle.loads(planted)
+    assert mark.exists()
+
+
+def test_a_folder_cannot_allow_pickles_by_itself(run):
+    folder = Path(run("BPR", epochs=1, allow_pickle=True)["run_folder"])
+    with pytest.raises(ConfigError, match="says allow_pickle: True, and reading a pickle can run"):
+        run_recbole_darec(config_dict={"resume": str(folder)})
+    again = run_recbole_darec(config_dict={"resume": str(folder), "allow_pickle": True})
+    assert again["run_folder"] == str(folder)
 
 
 def test_keys_that_the_model_does_not_read_stand_in_the_log(run):
@@ -256,6 +334,15 @@ def test_recboles_class_itself_runs_for_recboles_names(settings):
         ({"load_col": {"inter": ["user_id", "item_idd"]}}, "dataset 'small' in .* cannot be used"),
         ({"benchmark_filename": ["train", "valid", "test"]}, "small.train.inter.* not found in"),
         ({"item_template": None}, "has no text and no embeddings"),
+        ({"topk": [10, 91]}, "'topk' asks for 91 items, but 'small' has 90: lower topk"),
+        (
+            {"eval_args": {"order": "TO"}, "load_col": {"inter": RATED}, "TIME_FIELD": "when"},
+            "load_col leaves out 'when': load it",
+        ),
+        (
+            {"eval_args": {"order": "TO"}, "load_col": None, "TIME_FIELD": "when"},
+            "orders 'small' by time, but its interactions have no column 'when': set TIME_FIELD",
+        ),
         ({"item_template": "{movie_titel}"}, "movie_titel"),
         ({"text_encoder": "no-such/encoder"}, "no-such/encoder"),
     ],
@@ -275,3 +362,9 @@ def test_unwritable_output_folder(run, tmp_path):
 def test_a_diverging_run_says_what_to_change(run):
     with pytest.raises(ConfigError, match="training loss is .*lower learning_rate"):
         run("Backbone", learning_rate=1e30, reg_weight=1.0, epochs=3)
+
+
+@pytest.mark.parametrize("learner", ["adam", "adamw", "sgd", "adagrad", "rmsprop"])
+def test_every_learner_trains(run, learner):
+    losses = metrics_of(run("Backbone", backbone="MF", learner=learner, epochs=2))["train_losses"]
+    assert losses[1]["bpr"] < losses[0]["bpr"]

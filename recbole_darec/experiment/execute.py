@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from recbole_darec.checksums import CHECKSUMS
 from recbole_darec.experiment.files import write_text
 from recbole_darec.experiment.plan import PlannedRun
 from recbole_darec.keys import ConfigError
@@ -107,7 +108,8 @@ def run_or_resume(
         "loaded": loaded,
     }
     if useful:
-        given: dict[str, Any] = {"resume": str(useful[0])}
+        trusted = parameters.get("allow_pickle", False)
+        given: dict[str, Any] = {"resume": str(useful[0]), "allow_pickle": trusted}
         result: dict[str, Any] = run_recbole_darec(config_dict=given, **options)
         return result
     file = place / "given.yaml"
@@ -119,7 +121,7 @@ def run_or_resume(
 
 def finished_folder(place: Path) -> Path | None:
     """The run folder below ``place`` whose run has ended, if any."""
-    return next((file.parent for file in sorted(place.glob("*/metrics.json"))), None)
+    return next((file.parent for file in sorted(place.glob(f"*/{CHECKSUMS}"))), None)
 
 
 @contextlib.contextmanager
@@ -130,4 +132,9 @@ def _printing_to(file: Path) -> Any:
         contextlib.redirect_stdout(log),
         contextlib.redirect_stderr(log),
     ):
-        yield
+        try:
+            yield
+        finally:
+            from recbole_darec.logger import end_log
+
+            end_log()  # a run that failed has not ended its log, which lies in a file closed now
