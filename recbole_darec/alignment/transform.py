@@ -75,4 +75,7 @@ def transformed(side: SideEmbeddings, transform: Transform) -> SideEmbeddings:
     """
     present, raw = side.present.cpu().numpy(), side.table.cpu().numpy()
     table = transform(raw)
-    return side if table is raw else SideEmbeddings(np.where(present[:, None], table, 0), present)
+    if table is raw:
+        return side
+    table[~present] = 0
+    return SideEmbeddings(table, present)

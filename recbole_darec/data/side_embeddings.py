@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -37,11 +38,17 @@ class SideEmbeddings(nn.Module):
         if len(present) and present[0]:
             raise ValueError("row 0 is RecBole's padding id and cannot have an embedding")
         table = np.ascontiguousarray(table, dtype=np.float32)
-        self.fingerprint = hashlib.sha256(
-            repr(table.shape).encode() + table.tobytes() + present.tobytes()
-        ).hexdigest()
         self.register_buffer("table", torch.from_numpy(table), persistent=False)
         self.register_buffer("present", torch.from_numpy(present.astype(bool)), persistent=False)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of shape, table and mask."""
+        table = self.table.cpu().numpy()
+        digest = hashlib.sha256(repr(table.shape).encode())
+        digest.update(table.data)
+        digest.update(self.present.cpu().numpy().data)
+        return digest.hexdigest()
 
     @property
     def dim(self) -> int:

@@ -74,9 +74,15 @@ class RepresentationRecommender(GeneralRecommender, ABC):  # type: ignore[misc]
         super().train(mode)
         return self
 
+    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """Load weights; representations made with others are forgotten."""
+        self._evaluated = None
+        return super().load_state_dict(*args, **kwargs)
+
     def _representations(self) -> CollaborativeOutput:
         if self.training:
             return self.forward()
         if self._evaluated is None:
-            self._evaluated = self.forward()
+            with torch.no_grad():
+                self._evaluated = self.forward()
         return self._evaluated
