@@ -1,10 +1,21 @@
 """A small real dataset, cut from the ml-100k of RecBole's wheel, and runs on it."""
 
 import importlib.util
+import random
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """The same random numbers in each test, whatever ran before it."""
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

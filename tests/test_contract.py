@@ -1,5 +1,6 @@
 """What every backbone promises together with every alignment, and what every part has."""
 
+import ast
 import copy
 import itertools
 import operator
@@ -236,6 +237,23 @@ def test_same_seed_same_numbers_and_a_saved_model_scores_the_same(
     assert torch.equal(all_scores(loaded.eval()), scores)
 
 
+def test_loaded_weights_are_scored_at_once(build, batch):
+    """Also in a model that has scored before."""
+    model, other = build("DaRec", "LightGCN").eval(), trained(build("DaRec", "LightGCN"), batch)
+    assert not torch.equal(all_scores(model), all_scores(other))
+    model.load_state_dict(other.state_dict())
+    assert torch.equal(all_scores(model), all_scores(other))
+    assert not model.full_sort_predict(batch[:1]).requires_grad
+
+
+@pytest.mark.parametrize("alignment", own("alignment"))
+def test_encoders_take_the_rows_that_their_names_speak_of(build, alignment):
+    model = build(alignment, "LightGCN").alignment
+    for name, encoder in model.encoders().items():
+        rows = model.items_side.table if name.startswith("L ") else torch.ones(3, model.dim)
+        assert encoder(rows).shape == (len(rows), model.dim)
+
+
 @pytest.mark.parametrize(("backbone", "alignment"), PAIRS)
 def test_one_user_and_one_item(build, backbone, alignment):
     one = torch.tensor([1])
@@ -285,14 +303,36 @@ def test_every_key_of_a_part_changes_what_is_learnt(build, configured, batch, fa
     assert not torch.equal(*(all_scores(trained(model, some, steps=4)) for model in models))
 
 
-@pytest.mark.parametrize("alignment", own("alignment"))
-def test_rows_without_text_get_no_gradient_from_the_terms(build, batch, alignment):
-    model = build(alignment, "MF", alignment_weight=0.5)
+OWN_TERMS = [
+    (name, *pair)
+    for name in own("alignment")
+    for pair in parts("alignment")[name].load().term_weights.items()
+]
+
+
+def named_terms(model, batch):
     model.train()
     terms = model.calculate_loss(batch)
-    rest = [v for n, v in zip(model.loss_names, terms, strict=True) if n not in ("bpr", "reg")]
-    if not rest:
-        pytest.skip(f"{alignment} has no term of its own")
+    return dict(zip(model.loss_names, terms, strict=True))
+
+
+@pytest.mark.parametrize(("alignment", "term", "key"), OWN_TERMS)
+def test_each_weight_scales_its_term_alone(build, batch, alignment, term, key):
+    once, thrice = (
+        named_terms(build(alignment, "MF", alignment_weight=0.5, **{key: weight}), batch)
+        for weight in (0.2, 0.6)
+    )
+    for name, value in once.items():
+        factor = 3 if name == term else 1
+        assert thrice[name].item() == pytest.approx(factor * value.item(), rel=1e-5), name
+    assert once[term].item() != 0
+
+
+@pytest.mark.parametrize("alignment", sorted({alignment for alignment, _, _ in OWN_TERMS}))
+def test_rows_without_text_get_no_gradient_from_the_terms(build, batch, alignment):
+    model = build(alignment, "MF", alignment_weight=0.5)
+    terms = named_terms(model, batch)
+    rest = [terms[name] for name in model.alignment.term_weights]
     (gradient,) = torch.autograd.grad(sum(rest), model.backbone.embedding)
     present = torch.cat([model.alignment.users_side.present, model.alignment.items_side.present])
     assert gradient[~present].abs().sum() == 0
@@ -356,6 +396,13 @@ def test_every_own_part_has_a_test_a_yaml_and_a_line_in_the_docs(family, name):
     module = part.target.partition(":")[0].rpartition(".")[2]
     assert part.properties() == ROOT / "properties" / family / f"{name}.yaml"
     assert part.properties().is_file()
-    assert (ROOT / "tests" / family / f"test_{module}.py").is_file()
+    file = ROOT / "tests" / family / f"test_{module}.py"
+    tree = ast.parse(file.read_text())
+    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+    tests = [n for n in ast.walk(tree) if isinstance(n, functions) and n.name.startswith("test_")]
+    assert tests, f"{file} tests nothing"
+    names = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)}
+    names |= {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
+    assert name in names, f"{file} does not name {name}"
     text = (ROOT / "docs" / {"alignment": "method.md"}.get(family, "backbones.md")).read_text()
     assert re.search(rf"\b{name}\b", text), f"{name} is not in the docs"

@@ -30,6 +30,18 @@ def test_lloyd_steps_equal_scikit_learn_from_the_same_start():
         np.testing.assert_allclose(centers[0].numpy(), theirs.cluster_centers_, atol=1e-5)
 
 
+def test_a_step_of_several_iterations_equals_scikit_learn_on_both_sides():
+    rows = torch.randn(2, 200, 3, generator=torch.Generator().manual_seed(1))
+    module = PreferenceCenters(6, 3, torch.Generator(), iterations=5)
+    module.centers.copy_(rows[:, :6])
+    module.calls.fill_(1)
+    module(rows)
+    for found, side in zip(module.centers.numpy(), rows.numpy(), strict=True):
+        with np.errstate(all="ignore"):
+            theirs = KMeans(6, init=side[:6], n_init=1, max_iter=5, tol=0).fit(side)
+        np.testing.assert_allclose(found, theirs.cluster_centers_, atol=1e-5)
+
+
 def test_warm_start_finds_the_clusters_of_both_sides():
     ours, theirs = blobs(), blobs(seed=1).flip(0)
     module = PreferenceCenters(4, 5, torch.Generator().manual_seed(2))

@@ -219,6 +219,14 @@ def test_separate_structure_is_the_mean_over_kinds(world):
     )
 
 
+def test_separate_structure_has_centers_of_each_kind(world):
+    model, output, batch = small(world, structure="separate")
+    model(output, batch, ALL)
+    assert [int(centers.calls) for centers in model.centers] == [1, 1]
+    users, items = model.centers
+    assert not torch.equal(users.centers, items.centers)
+
+
 @pytest.mark.parametrize("term", ["or", "uni"])
 def test_disentanglement_can_spare_the_backbone(world, term):
     free = small(world, detach="disentanglement")

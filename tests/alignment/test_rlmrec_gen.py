@@ -37,14 +37,15 @@ def test_rows_without_text_are_never_masked(world):
     assert unchanged == [0, 3, 9, 30, 33, 39]
 
 
-def test_term_is_the_published_one_on_the_masked_rows(world):
-    model, ego = build(world, gen_mask_ratio=0.4)
+@pytest.mark.parametrize("temperature", [0.2, 0.5])
+def test_term_is_the_published_one_on_the_masked_rows(world, temperature):
+    model, ego = build(world, gen_mask_ratio=0.4, gen_temperature=temperature)
     masked = model.mask(ego)
     mixing = torch.randn(70, 70, generator=torch.Generator().manual_seed(1))
     made = mixing @ masked
     value = model(CollaborativeOutput(made[:30], made[30:]), world.batch([1], [1], [1]), GEN)
     tables = torch.cat([model.users_side.table, model.items_side.table])
-    expected = published(model.projection(made[model.seeds]), tables[model.seeds], 0.2)
+    expected = published(model.projection(made[model.seeds]), tables[model.seeds], temperature)
     assert value["gen"].item() == pytest.approx(expected.item(), rel=1e-6)
     value["gen"].backward()
     for parameter in model.parameters():

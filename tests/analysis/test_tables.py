@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from recbole_darec.analysis.tables import Measured, summarise, to_latex, to_markdown, user_table
+from recbole_darec.analysis.tables import (
+    Measured,
+    latex,
+    summarise,
+    to_latex,
+    to_markdown,
+    user_table,
+)
 from recbole_darec.keys import ConfigError
 from recbole_darec.user_values import UserValues, top_k_values
 
@@ -135,3 +142,24 @@ def test_markdown_and_latex_show_the_same_cells(summary):
     assert tex.count(r"\toprule") == 4
     assert f"{row['p_wilcoxon_users_holm']:.3g} & {row['p_t_users_holm']:.3g}" in tex
     assert "| wilcoxon users" in text.replace("|   ", "| ")
+
+
+def test_an_insignificant_improvement_has_no_star():
+    runs = [measured(name, 1, skill) for name, skill in (("near", 0.35), ("base", 0.3))]
+    summary = summarise(user_table(runs), "base")
+    row = row_of(summary, "near", f"ndcg@{K}")
+    assert row["improvement_percent"] > 10
+    assert row["p_wilcoxon_users_holm"] > 0.05
+    cell = f"{row['mean']:.4f} ({row['improvement_percent']:+.1f} %)"
+    for text, shown in ((to_markdown(summary), cell), (to_latex(summary), latex(cell))):
+        assert shown in text
+        assert f"{shown}*" not in text
+
+
+def test_labels_are_valid_latex():
+    label = "DaRec:loss={'a':1} & x^2 $5"
+    escaped = r"DaRec:loss=\{'a':1\} \& x\textasciicircum{}2 \$5"
+    assert latex(label) == escaped
+    assert latex(r"~\_#%<>|±") == r"\textasciitilde{}\textbackslash{}\_\#\%$<$$>$$|$$\pm$"
+    tex = to_latex(summarise(user_table([measured(label, 1, 0.5)])))
+    assert f"\n{escaped} & " in tex

@@ -58,8 +58,10 @@ def encoded(model, table, matrix, places):
     return sum(layers)
 
 
-def test_evaluation_encodes_and_decodes_the_graph(tiny_graph, small):
-    model = small(tiny_graph).eval()
+@pytest.mark.parametrize("n_attention_layers", [0, 1, 2])
+def test_evaluation_encodes_and_decodes_the_graph(tiny_graph, small, n_attention_layers):
+    model = small(tiny_graph, n_attention_layers=n_attention_layers).eval()
+    assert len(model.attention) == n_attention_layers
     pairs, n_users = plain_loops.pairs_of(tiny_graph), tiny_graph.n_users
     matrix = plain_loops.adjacency(pairs, n_users, tiny_graph.n_items)
     places = [(u, n_users + i) for u, i in pairs] + [(n_users + i, u) for u, i in pairs]
@@ -132,6 +134,23 @@ def test_edges_within_the_depth_of_a_seed_leave_the_encoder(tiny_graph, small, d
     kept = {(u, j) for u, j in left} | {(j, u) for u, j in left} | {(k, k) for k in range(16)}
     assert kept <= places
     assert all(a in masked and b in masked for a, b in places - kept)
+
+
+def test_the_decoder_gets_random_pairs_of_masked_nodes_in_both_directions(tiny_graph, small):
+    """Two an edge, among the seed and as many nodes, drawn with replacement, as there are."""
+    model = small(tiny_graph, random_node_rate=1.0)
+    torch.manual_seed(4)
+    _, decoder = model._masked_view(torch.tensor([3]))
+    n_users, n_edges = tiny_graph.n_users, tiny_graph.n_edges
+    torch.manual_seed(4)
+    nodes = sorted({3, *torch.randint(16, (16,)).tolist()})
+    drawn = torch.randint(len(nodes), (2, 2 * n_edges)).T.tolist()
+    half = {(nodes[a], nodes[b]) for a, b in drawn}
+    kept = [(u, n_users + i) for u, i in plain_loops.pairs_of(tiny_graph)]
+    half |= {edge for edge in kept if 3 not in edge}
+    expected = half | {(b, a) for a, b in half} | {(node, node) for node in range(16)}
+    assert set(places_of(decoder)) == expected
+    assert len(expected) == len(decoder.col)
 
 
 def test_a_mask_that_leaves_no_edge_is_told(tiny_graph, small, caplog):

@@ -246,3 +246,17 @@ def test_an_ablation_from_yaml_to_figures(keys, tmp_path, described, capsys):
     for name in ("gains-small.png", "curve-small-alignment_weight.png"):
         assert (tmp_path / "o" / name).read_bytes().startswith(b"\x89PNG")
     assert "gain - shuffle gain" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"model: DaRec\nseeds: \xff\n", "ablation .* cannot be read: line 2 is not UTF-8"),
+        (b"model: DaRec\nseeds: 2020-13-01\n", "ablation .* is not valid yaml: line 2: month"),
+        (b"model: [DaRec]\nvariants: {a: {}}\n", "model .* is no alignment method"),
+    ],
+)
+def test_a_malformed_file_is_named(tmp_path, content, message):
+    (tmp_path / "mine.yaml").write_bytes(content)
+    with pytest.raises(ConfigError, match=message):
+        Ablation.read(str(tmp_path / "mine.yaml"))

@@ -1,6 +1,7 @@
 """``compare``: one command, its files, its statistics, its failures and its resumption."""
 
 import json
+import logging
 import multiprocessing
 import signal
 import socket
@@ -261,3 +262,10 @@ def test_a_process_that_is_killed_costs_only_its_run(settings, tmp_path):
     entries = {e["label"]: e for e in write_runs(tmp_path, [task.run for task in tasks])}
     assert entries["endless"]["status"] == "failed"
     assert entries["endless"]["error"].startswith("its process ended without a word")
+
+
+def test_a_run_leaves_no_handler_that_writes_to_its_log(keys, tmp_path, slow_learner):
+    root = logging.getLogger()
+    before = root.handlers[:], root.level
+    compare(keys, tmp_path / "c", models=f"{slow_learner},Pop", seeds=1)
+    assert (root.handlers, root.level) == before

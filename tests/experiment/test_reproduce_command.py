@@ -1,12 +1,13 @@
 """Published numbers: the files, the verdict and the command."""
 
-import argparse
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
+from commanded import command
 
 from recbole_darec.config import Config
 from recbole_darec.experiment import reproduce_command
@@ -36,16 +37,12 @@ def published(tmp_path):
 
 
 @pytest.fixture
-def reproduce(settings):
+def reproduce(settings, tmp_path):
     """The command with settings of the small dataset; returns its exit status."""
-    parser = argparse.ArgumentParser(allow_abbrev=False)
-    reproduce_command.add_arguments(parser)
-    kept = ("data_path", "checkpoint_dir", "embedding_size", "state")
-    keys = [f"--{key}={settings[key]}" for key in kept]
+    keys = [f"--{key}={settings[key]}" for key in ("data_path", "embedding_size", "state")]
 
-    def go(*given):
-        args, args.keys = parser.parse_known_args([*given, *keys])
-        return reproduce_command.main(args)
+    def go(*given, output="out"):
+        return command(reproduce_command, *given, "--output", tmp_path / output, *keys)
 
     return go
 
@@ -92,10 +89,10 @@ def test_ours_stand_beside_theirs_and_the_status_says_whether_they_agree(
     deviation = abs(each[0]["ndcg@10"] - each[1]["ndcg@10"]) / 2**0.5
     assert float(row[3]) == pytest.approx(deviation, abs=1e-4)
     doubled = {key: 2 * value for key, value in mean.items()}
-    assert reproduce(published(expected=doubled)) == 1
+    assert reproduce(published(expected=doubled), output="doubled") == 1
     assert "-50.0% | NOT reproduced" in capsys.readouterr().out
     only = {**mean, "ndcg@10": each[1]["ndcg@10"]}
-    assert reproduce(published(expected=only), "--seeds=2") == 0
+    assert reproduce(published(expected=only), "--seeds=2", output="only") == 0
     assert "ours (1 seeds)" in capsys.readouterr().out
 
 
@@ -116,7 +113,7 @@ def test_runs_that_two_results_share_are_trained_once_and_judged_against_both(
     ]  # fmt: skip
     folders = [Path(folder) for _, _, folder in lines]
     assert folders[1] == folders[2]
-    assert set(folders) == set((tmp_path / "saved").iterdir())
+    assert set(folders) == {f.parent for f in (tmp_path / "out").glob("runs/*/*/metrics.json")}
     assert len(set(folders)) == 4
     values = [json.loads((f / "metrics.json").read_text())["test_result"] for f in folders[2:4]]
     mean = sum(value["ndcg@10"] for value in values) / 2
@@ -126,10 +123,10 @@ def test_runs_that_two_results_share_are_trained_once_and_judged_against_both(
 
 def test_dry_run_and_list_train_nothing(published, reproduce, capsys, tmp_path):
     assert reproduce(published(), "--dry_run") == 0
-    assert "seeds [1, 2]" in capsys.readouterr().out
+    assert "seed 2  mine  (to run)\n2 runs; output: " in capsys.readouterr().out
     assert reproduce("--list") == 0
     assert "rlmrec-amazon-book-lightgcn: Ren et al." in capsys.readouterr().out
-    assert not (tmp_path / "saved").exists()
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
@@ -163,9 +160,82 @@ def test_dry_run_and_list_train_nothing(published, reproduce, capsys, tmp_path):
 def test_mistakes_are_named_before_any_run(published, reproduce, changes, given, message, tmp_path):
     with pytest.raises(ConfigError, match=message):
         reproduce(published(**changes), *given)
-    assert not (tmp_path / "saved").exists()
+    assert not (tmp_path / "out").exists()
 
 
 def test_nothing_to_reproduce(reproduce):
     with pytest.raises(ConfigError, match="say what to reproduce"):
         reproduce()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"source: a page\nconfig: {model: BPR\n", "experiment .* is not valid yaml: line 3: "),
+        (b"source: a page\nconfig: \xe9\n", "experiment .* cannot be read: line 2 is not UTF-8"),
+        (b"- source\n", "experiment .* must hold 'key: value' lines"),
+    ],
+)
+def test_a_malformed_file_is_named(tmp_path, content, message):
+    (tmp_path / "bad.yaml").write_bytes(content)
+    with pytest.raises(ConfigError, match=message):
+        Published.load(str(tmp_path / "bad.yaml"))
+
+
+def test_judged_metrics_are_words(published):
+    with pytest.raises(ConfigError, match=r"'judged' must name metrics .* got \[\['ndcg@10'\]\]"):
+        Published.load(published(judged=[["ndcg@10"]]))
+
+
+def test_a_failed_run_is_named_and_the_others_are_judged(published, reproduce, capsys, tmp_path):
+    low = {"recall@10": 1e-6, "ndcg@10": 1e-6}
+    diverging = {**CONTENT["config"], "learning_rate": 1e30, "reg_weight": 1.0}
+    files = (
+        published("diverges", config=diverging, seeds=[1]),
+        published("fine", expected=low, above_is_fine=True),
+    )
+    assert reproduce(*files) == 1
+    out = capsys.readouterr().out
+    assert re.search(r"^diverges, seed 1: FAILED: .*the training loss is", out, re.M)
+    assert out.count("| ndcg@10 |") == out.count("| reproduced |") == 1
+    table = (tmp_path / "out" / "table.md").read_text()
+    assert table in out
+    assert "diverges, seed 1: FAILED" in table
+    with pytest.raises(ConfigError, match="holds an experiment already: --resume goes on with it"):
+        reproduce(*files)
+
+
+def test_a_result_of_which_one_run_failed_is_not_reproduced(published, tmp_path):
+    result = Published.load(published())
+    ran = {"status": "finished", "seed": 1, "run_folder": "a", "test": result.expected}
+    lost = {"status": "failed", "seed": 2, "error": "no memory"}
+    text, reproduced = reproduce_command._report(result, [ran, lost], tmp_path)
+    assert not reproduced
+    assert "mine, seed 2: FAILED: no memory\n" in text
+    assert "ours (1 seeds)" in text
+    assert reproduce_command._report(result, [ran], tmp_path)[1]
+
+
+def test_resume_keeps_what_is_finished_and_runs_the_rest(published, reproduce, capsys, tmp_path):
+    low = {"recall@10": 1e-6, "ndcg@10": 1e-6}
+    file = published(expected=low, above_is_fine=True)
+    assert reproduce(file) == 0
+    whole = capsys.readouterr().out
+    (kept,) = (tmp_path / "out").glob("runs/mine-1/*/metrics.json")
+    before = kept.stat().st_mtime_ns
+    shutil.rmtree(tmp_path / "out" / "runs" / "mine-2")
+    assert reproduce(file, "--resume") == 0
+    again = capsys.readouterr().out
+    assert "1 of 2 runs are finished already" in again
+    assert re.findall(r"\| [a-z]+@10 .*", again) == re.findall(r"\| [a-z]+@10 .*", whole)
+    assert kept.stat().st_mtime_ns == before
+    with pytest.raises(ConfigError, match="is of another experiment: epochs of mine-1 is 1 there"):
+        reproduce(file, "--resume", "--epochs=2")
+
+
+def test_two_files_of_one_name_are_refused(published, reproduce, tmp_path):
+    (tmp_path / "other").mkdir()
+    other = Path(published(config=LONGER)).rename(tmp_path / "other" / "mine.yaml")
+    with pytest.raises(ConfigError, match="runs stand twice in the experiment: mine-1, mine-2"):
+        reproduce(published(), str(other))
+    assert not (tmp_path / "out").exists()

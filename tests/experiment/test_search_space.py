@@ -131,7 +131,7 @@ def test_a_yaml_changes_the_declared_space_and_hyper_test_replaces_it(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.yaml", "- x", "must hold 'key: choice"),
+        ("a.yaml", "- x", "must hold 'key: value' lines"),
         ("a.yaml", "a: [", "is not valid yaml"),
         ("hyper.test", "n_layers", "line 1 of .* is 'n_layers'"),
     ],
@@ -142,3 +142,10 @@ def test_bad_files(tmp_path, name, text, message):
         read_space(tmp_path / name)
     with pytest.raises(ConfigError, match="search space .* cannot be read"):
         read_space(tmp_path / "absent")
+
+
+def test_a_file_that_is_no_text_is_named_with_its_line(tmp_path):
+    for name in ("a.yaml", "hyper.test"):
+        (tmp_path / name).write_bytes(b"a: choice [1]\nb: choice ['\xe9']\n")
+        with pytest.raises(ConfigError, match=rf"search space .*{name} cannot be read: line 2 is"):
+            read_space(tmp_path / name)

@@ -142,3 +142,10 @@ def test_new_items(finished, tmp_path, capsys):
         call(command, finished(), "--all", "--only_new")
     with pytest.raises(ConfigError, match="leave out --new_items"):
         call(command, finished(), "--all", "--explain", "--new_items", tmp_path / "new.csv")
+
+
+@pytest.mark.parametrize("option", [["--exclude", "all"], ["--only_new", "--new_items", "n.csv"]])
+def test_what_is_about_users_is_refused_beside_similar_to(option, tmp_path):
+    message = f"{option[0]} is about users; leave it out with --similar_to"
+    with pytest.raises(ConfigError, match=message):
+        call(command, tmp_path, "--similar_to", "50", *option)
