@@ -347,10 +347,13 @@ def recboles_refusals(model: str, config: Any) -> Iterator[None]:
 def keep_clusters(model: Any) -> None:
     """Make the clusters of RecBole's NCL buffers, so that checkpoints hold them.
 
-    A run resumed between two clusterings (``m_step`` above 1) would have none.
+    A run resumed between two clusterings (``m_step`` above 1) would have none. Other models stay
+    as they are.
     """
     import torch
 
+    if not hasattr(model, "user_2cluster"):
+        return
     for side, n in (("user", model.n_users), ("item", model.n_items)):
         delattr(model, f"{side}_centroids")
         delattr(model, f"{side}_2cluster")

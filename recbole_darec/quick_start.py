@@ -172,8 +172,7 @@ def build_model(config: Config, train_dataset: Any) -> torch.nn.Module:
         raise ConfigError(
             f"model '{config.model}' needs the package '{error.name}': pip install {error.name}"
         ) from error
-    if config.model == "NCL":
-        compat.keep_clusters(model)
+    compat.keep_clusters(model)
     return model.to(config["device"])
 
 
