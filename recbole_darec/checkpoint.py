@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import uuid
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from recbole_darec.atomic import replacing
 from recbole_darec.keys import ConfigError
 
 FORMAT = "recbole_darec/1"
@@ -24,7 +24,7 @@ class CheckpointError(ConfigError):
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    """Write ``state`` to a temporary file beside ``path`` and rename it.
+    """Write ``state`` whole or not at all.
 
     NumPy arrays and SciPy sparse matrices, which RecBole's models keep in ``other_parameter``,
     are stored as tensors.
@@ -34,17 +34,14 @@ def save(path: Path, state: dict[str, Any]) -> None:
         CheckpointError: if the file cannot be written, as on a full disk.
     """
     content = {"format": FORMAT, **_encode(state, "state")}
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        torch.save(content, temporary)
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            torch.save(content, temporary)
     except (OSError, RuntimeError) as error:
         # PyTorch's own words for a write that failed are a RuntimeError about positions.
         raise CheckpointError(
             f"checkpoint {path} cannot be written ({error}): is the disk full?"
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load(path: str | os.PathLike[str], device: torch.device | str = "cpu") -> dict[str, Any]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
+from recbole_darec.atomic import replacing
 from recbole_darec.keys import ConfigError
 
 CHECKSUMS = "SHA256SUMS"
@@ -16,9 +16,8 @@ SEALED = (*REQUIRED, "per_user.npz", "serving.npz", "run.log")
 def seal(folder: Path) -> None:
     """Write the checksums of the files that are there; ``sha256sum -c SHA256SUMS`` checks them."""
     lines = [f"{_digest(folder / n)}  {n}\n" for n in SEALED if (folder / n).is_file()]
-    temporary = folder / f".{CHECKSUMS}.{os.getpid()}"
-    temporary.write_text("".join(lines), encoding="utf-8")
-    temporary.replace(folder / CHECKSUMS)
+    with replacing(folder / CHECKSUMS) as temporary:
+        temporary.write_text("".join(lines), encoding="utf-8")
 
 
 def verify(folder: Path) -> None:
@@ -67,4 +66,8 @@ def _reason(folder: Path, name: str) -> str:
 
 
 def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    digest = hashlib.sha256()
+    with file.open("rb") as content:
+        while piece := content.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()

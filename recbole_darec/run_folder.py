@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from recbole.utils import get_local_time
 
+from recbole_darec.atomic import replacing
 from recbole_darec.config import Config
 from recbole_darec.keys import ConfigError
 
@@ -87,9 +88,8 @@ class RunFolder:
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file whole or not at all."""
-        temporary = self.path / f".{name}.{uuid.uuid4().hex}"
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(self.path / name)
+        with replacing(self.path / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         """Write ``metrics.json``."""

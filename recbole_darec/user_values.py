@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import os
-import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from recbole.evaluator import Evaluator  # noqa: E402
 from recbole.evaluator.base_metric import TopkMetric  # noqa: E402
 from recbole.evaluator.register import metrics_dict  # noqa: E402
 
+from recbole_darec.atomic import replacing  # noqa: E402
 from recbole_darec.keys import ConfigError  # noqa: E402
 
 FILE_NAME = "per_user.npz"
@@ -83,10 +83,8 @@ class UserValues:
 
     def save(self, folder: Path) -> None:
         """Write ``per_user.npz`` into a run folder, whole or not at all."""
-        temporary = folder / f".{FILE_NAME}.{uuid.uuid4().hex}"
-        with temporary.open("wb") as file:
+        with replacing(folder / FILE_NAME) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **asdict(self))
-        temporary.replace(folder / FILE_NAME)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> UserValues:

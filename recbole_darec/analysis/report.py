@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from recbole_darec.analysis.analysis import Analysis
 from recbole_darec.analysis.figures import svg
 from recbole_darec.analysis.report_files import ReportFiles
 from recbole_darec.analysis.sections import SECTIONS, Section
+from recbole_darec.atomic import replacing
 from recbole_darec.keys import ConfigError
 
 _KEYS = (
@@ -159,7 +159,6 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _write(path: Path, text: str) -> Path:
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
     return path

@@ -20,7 +20,6 @@ import hashlib
 import json
 import os
 import shutil
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+from recbole_darec.atomic import replacing
 from recbole_darec.embedding.store_index import KEYS_SUFFIX, StoreIndex, open_shard, shard_files
 from recbole_darec.keys import ConfigError
 
@@ -227,16 +227,10 @@ def _digest(keys: np.ndarray, vectors: np.ndarray) -> str:
 def _write(path: Path, content: bytes | np.ndarray) -> None:
     if path.exists():
         return
-    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            if isinstance(content, bytes):
-                file.write(content)
-            else:
-                np.save(file, content, allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        # On a full disk, what was written of it would keep the disk full.
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        if isinstance(content, bytes):
+            file.write(content)
+        else:
+            np.save(file, content, allow_pickle=False)
+        file.flush()
+        os.fsync(file.fileno())

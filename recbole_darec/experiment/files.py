@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
+from recbole_darec.atomic import replacing
 from recbole_darec.keys import ConfigError
 
 PLAN, SEARCH = "plan.json", "search.json"
@@ -27,14 +27,10 @@ def write_text(file: Path, text: str, option: str = "--output") -> None:
     Raises:
         ConfigError: if it cannot be written.
     """
-    temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with replacing(file) as temporary:
             temporary.write_text(text, encoding="utf-8")
-            temporary.replace(file)
-        finally:
-            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise ConfigError(
             f"{file} cannot be written ({error.strerror}); set {option} to a folder that you may "
@@ -88,6 +84,5 @@ def sole_user(folder: Path) -> Iterator[None]:
 
 def save_figure(figure: Any, file: Path) -> None:
     """Write a Matplotlib figure, whole or not at all; the format is the file's suffix."""
-    temporary = file.with_name(f".{file.name}")
-    figure.savefig(temporary, dpi=150, format=file.suffix[1:])
-    temporary.replace(file)
+    with replacing(file) as temporary:
+        figure.savefig(temporary, dpi=150, format=file.suffix[1:])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
+from recbole_darec.atomic import replacing
 from recbole_darec.keys import ConfigError
 
 FILE_NAME = "serving.npz"
@@ -51,10 +51,8 @@ class SavedScorer:
         arrays["users"], arrays["items"] = self.vectors
         for part, matrix in zip(_PARTS, self.history, strict=True):
             arrays[f"{part}_indices"], arrays[f"{part}_indptr"] = matrix.indices, matrix.indptr
-        temporary = folder / f".{FILE_NAME}.{uuid.uuid4().hex}"
-        with temporary.open("wb") as file:
+        with replacing(folder / FILE_NAME) as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)  # vectors do not compress
-        temporary.replace(folder / FILE_NAME)
 
     @classmethod
     def load(cls, folder: Path) -> SavedScorer:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from logging import getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recbole_darec.atomic import replacing
 from recbole_darec.keys import ConfigError
 from recbole_darec.recommend.recommender import Recommender
 
@@ -92,17 +92,16 @@ def _sides(recommender: Recommender, part: str) -> dict[str, tuple[np.ndarray, n
 
 
 def _write(folder: Path, side: str, ids: np.ndarray, rows: np.ndarray, kind: str) -> list[Path]:
-    mark = uuid.uuid4().hex
     file = folder / f"{side}.{kind}"
-    temporary = folder / f".{mark}.{kind}"
     if kind == "parquet":
         vectors = pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), rows.shape[1])
-        pq.write_table(pa.table({"id": pa.array(ids.tolist()), "vector": vectors}), temporary)
-        temporary.replace(file)
+        table = pa.table({"id": pa.array(ids.tolist()), "vector": vectors})
+        with replacing(file) as temporary:
+            pq.write_table(table, temporary)
         return [file]
-    np.save(temporary, rows)
-    names = folder / f".{mark}.txt"
-    names.write_text("".join(f"{identity}\n" for identity in ids), encoding="utf-8")
-    names.replace(folder / f"{side}.ids.txt")
-    temporary.replace(file)
-    return [file, folder / f"{side}.ids.txt"]
+    names = folder / f"{side}.ids.txt"
+    with replacing(file) as temporary, replacing(names) as temporary_names:
+        with temporary.open("wb") as opened:
+            np.save(opened, rows)
+        temporary_names.write_text("".join(f"{identity}\n" for identity in ids), encoding="utf-8")
+    return [file, names]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import pandas as pd
 
+from recbole_darec.atomic import replacing
 from recbole_darec.keys import ConfigError
 
 FORMATS = (".csv", ".jsonl", ".parquet")
@@ -37,11 +37,10 @@ class Recommendations:
         path = Path(path)
         if path.suffix not in FORMATS:
             raise ConfigError(f"output {path} must end in {', '.join(FORMATS)}")
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._write(temporary, path.suffix)
-            temporary.replace(path)
+            with replacing(path) as temporary:
+                self._write(temporary, path.suffix)
         except OSError as error:
             raise ConfigError(f"output {path} cannot be written: {error.strerror}") from error
         return path
