@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from logging import getLogger
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from recbole_darec import compat
 
@@ -38,6 +35,7 @@ from recbole_darec.known_keys import (  # noqa: E402
 from recbole_darec.paths import properties_dir  # noqa: E402
 from recbole_darec.recbole_values import check_recbole_values, interaction_columns  # noqa: E402
 from recbole_darec.registry import ADAPTED, BARE, Part, backbone_part, parts  # noqa: E402
+from recbole_darec.yaml_file import Loader, read_yaml  # noqa: E402
 
 _TYPED = (bool, int, float, list, dict)
 # Keys that frameworks often have, and what stands in their place here.
@@ -129,29 +127,13 @@ class Config(RecBoleConfig):  # type: ignore[misc]
             name: list(keys) for name, keys in self.parameters.items()
         }
 
-    def _build_yaml_loader(self) -> type[yaml.SafeLoader]:
-        class Loader(yaml.SafeLoader):
-            """YAML 1.2 floats (``1e-3``), as RecBole's loader."""
-
-        Loader.add_implicit_resolver(
-            "tag:yaml.org,2002:float",
-            re.compile(r"^[-+]?(\d[\d_]*(\.\d*)?|\.\d+)[eE][-+]?\d+$"),
-            list("-+0123456789."),
-        )
+    def _build_yaml_loader(self) -> type[Loader]:
         return Loader
 
     def _load_config_files(self, file_list: Iterable[str] | None) -> dict[str, Any]:
         merged: dict[str, Any] = {}
         for file in file_list or ():
-            try:
-                content = yaml.load(Path(file).read_text("utf-8"), Loader=self.yaml_loader)  # noqa: S506
-            except OSError as error:
-                raise ConfigError(f"config file {file} cannot be read: {error.strerror}") from error
-            except yaml.YAMLError as error:
-                raise ConfigError(f"config file {file} is not valid yaml: {error}") from error
-            if content is not None and not isinstance(content, dict):
-                raise ConfigError(f"config file {file} must hold 'key: value' lines")
-            merged.update(content or {})
+            merged.update(read_yaml(file, "config file"))
         return merged
 
     def _convert_config_dict(self, config_dict: Mapping[str, Any]) -> dict[str, Any]:

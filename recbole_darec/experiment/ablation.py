@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from recbole_darec.embedding.keys import KEYS as EMBEDDING_KEYS
 from recbole_darec.experiment.variant import Variant
 from recbole_darec.keys import ConfigError
 from recbole_darec.paths import properties_dir
 from recbole_darec.registry import alignment_class, parts
+from recbole_darec.yaml_file import read_yaml
 
 PLACEBOS = ("shuffle", "gaussian")
 BASE = "Backbone"
@@ -79,14 +78,11 @@ class Ablation:
         if not file.is_file():
             known = ", ".join(sorted(path.stem for path in folder.glob("*.yaml")))
             raise ConfigError(f"ablation '{name}' does not exist; give a yaml file, or: {known}")
-        try:
-            content = yaml.safe_load(file.read_text("utf-8"))
-        except yaml.YAMLError as error:
-            raise ConfigError(f"ablation {file} is not valid yaml: {error}") from error
+        content = read_yaml(file, "ablation")
         known = ", ".join(cls.__dataclass_fields__)
-        if not isinstance(content, dict) or "model" not in content:
+        if "model" not in content:
             raise ConfigError(f"ablation {file} must hold model, of {known}")
-        foreign = sorted(content.keys() - cls.__dataclass_fields__.keys(), key=str)
+        foreign = sorted(content.keys() - cls.__dataclass_fields__.keys())
         if foreign:
             raise ConfigError(f"ablation {file} has '{foreign[0]}', which is none of {known}")
         ablation = cls(**content)
@@ -94,7 +90,7 @@ class Ablation:
         return ablation
 
     def _check(self, file: Path) -> None:
-        if self.model not in parts("alignment"):
+        if str(self.model) not in parts("alignment"):
             known = ", ".join(parts("alignment"))
             raise ConfigError(
                 f"{file}: model '{self.model}' is no alignment method; known: {known}"

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from recbole_darec.keys import ConfigError, Key
 from recbole_darec.paths import properties_dir
+from recbole_darec.yaml_file import read_yaml
 
 _KEYS = {
     "source": Key(str),
@@ -59,11 +58,11 @@ class Published:
             raise ConfigError(
                 f"experiment '{name}' does not exist; known are: {', '.join(known())}"
             )
-        values = yaml.safe_load(file.read_text("utf-8"))
-        if not isinstance(values, dict) or set(values) != set(_KEYS):
+        values = read_yaml(file, "experiment")
+        if set(values) != set(_KEYS):
             raise ConfigError(f"{file} must have exactly the keys {', '.join(_KEYS)}")
         checked = {key: declared.check(key, values[key]) for key, declared in _KEYS.items()}
-        unknown = sorted(set(checked["judged"]) - set(checked["expected"]))
+        unknown = [name for name in checked["judged"] if str(name) not in checked["expected"]]
         if unknown or not checked["judged"]:
             raise ConfigError(f"{file}: 'judged' must name metrics of 'expected', got {unknown}")
         if not all(isinstance(v, float | int) and v > 0 for v in checked["expected"].values()):

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from recbole_darec.keys import ConfigError
 from recbole_darec.registry import backbone_part, parts
+from recbole_darec.yaml_file import read_text, read_yaml
 
 _SYNTAX = (
     "expected 'choice [a, b, ...]', 'uniform low,high', 'quniform low,high,step' or "
@@ -141,20 +140,10 @@ def read_space(file: str | Path) -> dict[str, str | None]:
     Raises:
         ConfigError: if the file cannot be read or a line has another form.
     """
-    try:
-        text = Path(file).read_text("utf-8")
-    except OSError as error:
-        raise ConfigError(f"search space {file} cannot be read: {error.strerror}") from error
     if Path(file).suffix in _YAML:
-        try:
-            content = yaml.safe_load(text) or {}
-        except yaml.YAMLError as error:
-            raise ConfigError(f"search space {file} is not valid yaml: {error}") from error
-        if not isinstance(content, dict):
-            raise ConfigError(f"search space {file} must hold 'key: choice [...]' lines")
-        return content
+        return read_yaml(file, "search space")
     space: dict[str, str | None] = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(read_text(file, "search space").splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         key, *rest = line.split(maxsplit=1)
