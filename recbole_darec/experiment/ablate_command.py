@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from recbole_darec.experiment.ablation import Ablation, Member
 from recbole_darec.experiment.files import sole_user, write_text
 from recbole_darec.experiment.plan import make_plan, save_plan
-from recbole_darec.experiment.runner import Runner, add_runner_arguments, show_plan
+from recbole_darec.experiment.runner import Runner, add_comparison_arguments, show_plan
 from recbole_darec.experiment.variant import split_list
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("ablation", help="name of a supplied one (see below), or a yaml file")
     parser.add_argument("--dataset", "-d", default="ml-100k", help="names, separated by commas")
     parser.add_argument("--seeds", help="how many, or a list of them; default as the yaml says")
-    add_runner_arguments(parser)
+    add_comparison_arguments(parser)
 
 
 def main(args: argparse.Namespace) -> int:

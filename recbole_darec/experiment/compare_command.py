@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from recbole_darec.experiment.files import sole_user
 from recbole_darec.experiment.plan import PlannedRun, load_plan, make_plan, save_plan
-from recbole_darec.experiment.runner import Runner, add_runner_arguments, show_plan
+from recbole_darec.experiment.runner import Runner, add_comparison_arguments, show_plan
 from recbole_darec.experiment.variant import parse_models, split_list
 from recbole_darec.keys import ConfigError
 
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset", "-d", help="names, separated by commas; default ml-100k")
     parser.add_argument("--seeds", help="how many, or a list of them (default 1)")
     parser.add_argument("--base", help="model of the list to compare the others with")
-    add_runner_arguments(parser)
+    add_comparison_arguments(parser)
 
 
 def main(args: argparse.Namespace) -> int:

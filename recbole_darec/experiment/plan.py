@@ -77,11 +77,20 @@ def make_plan(
         key = min(unread)
         labels = ", ".join(variant.label for variant in variants)
         raise ConfigError(f"key '{key}' is read by none of {labels}; {readers(key)}")
+    check_names(runs)
+    return runs
+
+
+def check_names(runs: Sequence[PlannedRun]) -> None:
+    """See that each run has a folder of its own.
+
+    Raises:
+        ConfigError: if not.
+    """
     names = [run.name for run in runs]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(f"runs stand twice in the experiment: {', '.join(twice)}")
-    return runs
 
 
 def _refuse_names(keys: Mapping[str, Any]) -> None:

@@ -4,24 +4,32 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from recbole_darec.command_line import parse_command_line
 from recbole_darec.config import Config
+from recbole_darec.data.side_configuration import check_side_configuration
+from recbole_darec.experiment.files import sole_user, write_text
+from recbole_darec.experiment.plan import PlannedRun, check_names, save_plan
 from recbole_darec.experiment.published import Published, known
+from recbole_darec.experiment.results import write_runs
+from recbole_darec.experiment.runner import Runner, add_runner_arguments, show_plan
 from recbole_darec.keys import ConfigError
 
 DESCRIPTION = "Run published experiments and print our numbers beside theirs."
 EXAMPLE = """\
 Names are files of properties/experiment/, or yaml files of your own. Any --key=value but the model
 and the backbone stands above what the file says. Runs that several of them share are trained once.
-Exit status 1 if a judged metric is out of its tolerance. Examples:
+The same command with --resume goes on after a kill and tries failed runs again. Exit status 1 if a
+run failed or a judged metric is out of its tolerance. Examples:
   run_recbole_darec.py reproduce --list
   run_recbole_darec.py reproduce rlmrec-amazon-book-lightgcn --data_path=DATA --seeds=2023
-  run_recbole_darec.py reproduce --all --data_path=DATA
+  run_recbole_darec.py reproduce --all --data_path=DATA --output results/published --workers 2
 """
 
 
@@ -31,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true", help="all that come with this package")
     parser.add_argument("--list", action="store_true", help="show their names and sources and stop")
     parser.add_argument("--seeds", help="separated by commas, in the place of the file's")
-    parser.add_argument("--dry_run", action="store_true", help="check and show the runs and stop")
+    add_runner_arguments(parser)
 
 
 def main(args: argparse.Namespace) -> int:
@@ -41,7 +49,7 @@ def main(args: argparse.Namespace) -> int:
         args: of ``add_arguments``; ``args.keys`` holds the remaining ``--key=value``.
 
     Returns:
-        0, or 1 if a judged metric is out of its tolerance.
+        0, or 1 if a run failed or a judged metric is out of its tolerance.
 
     Raises:
         ConfigError: if a name, file or key is wrong; before any run.
@@ -57,16 +65,54 @@ def main(args: argparse.Namespace) -> int:
     if any(key.startswith("--seed=") for key in args.keys):
         raise ConfigError("--seed would make every run the same; give the seeds by --seeds")
     _check_parts(results, args.keys)
-    planned = {result.name: _seeds(args.seeds, result) for result in results}
+    planned = _plan(results, args.seeds, args.keys)
+    output = Path(args.output or f"results/reproduce-{time.strftime('%Y%m%d-%H%M%S')}").absolute()
+    return _carry_out(planned, Runner.of(args), output, args)
+
+
+def _plan(
+    results: Sequence[Published], seeds: str | None, keys: Sequence[str]
+) -> list[tuple[Published, list[PlannedRun]]]:
+    """The runs of each result; those of one configuration are one run."""
+    runs: dict[str, PlannedRun] = {}
+    planned = []
     for result in results:
-        _check_computed(result, Config(config_dict=result.config, command_line=args.keys))
+        own = [_planned(result, seed, keys) for seed in _seeds(seeds, result)]
+        planned.append((result, [runs.setdefault(json.dumps(r.parameters), r) for r in own]))
+    check_names(list(runs.values()))
+    return planned
+
+
+def _planned(result: Published, seed: int, keys: Sequence[str]) -> PlannedRun:
+    config = Config(config_dict={**result.config, "seed": seed}, command_line=keys)
+    check_side_configuration(config)
+    _check_computed(result, config)
+    parameters = config.resolved()
+    del parameters["checkpoint_dir"]
+    return PlannedRun(f"{result.name}-{seed}", result.name, config.dataset, seed, parameters)
+
+
+def _carry_out(
+    planned: Sequence[tuple[Published, list[PlannedRun]]],
+    runner: Runner,
+    output: Path,
+    args: argparse.Namespace,
+) -> int:
+    runs = list({run.name: run for _, own in planned for run in own}.values())
     if args.dry_run:
-        for result in results:
-            print(f"{result.name}: seeds {planned[result.name]}, {dict(result.config)}")
+        show_plan(runs, output)
         return 0
-    done: dict[str, dict[str, Any]] = {}
-    failed = [r.name for r in results if not _reproduce(r, planned[r.name], args.keys, done)]
-    return 1 if failed else 0
+    runner.connect()
+    save_plan(output, runs, args.resume)
+    with sole_user(output):
+        runner.run(runs, output)
+        names = [run.name for run in runs]
+        entries = dict(zip(names, write_runs(output, runs), strict=True))
+        reports = [_report(r, [entries[run.name] for run in own], output) for r, own in planned]
+        text = "\n".join(text for text, _ in reports)
+        write_text(output / "table.md", text)
+    print(f"{text}\ntables: {output}")
+    return 0 if all(reproduced for _, reproduced in reports) else 1
 
 
 def _check_parts(results: Sequence[Published], keys: Sequence[str]) -> None:
@@ -83,7 +129,7 @@ def _check_parts(results: Sequence[Published], keys: Sequence[str]) -> None:
 def _check_computed(result: Published, config: Config) -> None:
     computed = {f"{name}@{k}".lower() for name in config["metrics"] for k in config["topk"]}
     computed |= {name.lower() for name in config["metrics"]}
-    lacking = sorted(set(result.expected) - computed)
+    lacking = sorted(set(map(str, result.expected)) - computed)
     if lacking:
         raise ConfigError(
             f"experiment '{result.name}' expects {', '.join(lacking)}, which its run does not "
@@ -103,31 +149,23 @@ def _seeds(given: str | None, result: Published) -> list[int]:
     return seeds
 
 
-def _reproduce(
-    result: Published, seeds: Sequence[int], keys: Sequence[str], done: dict[str, dict[str, Any]]
-) -> bool:
-    runs = []
-    for seed in seeds:
-        run = _run_once({**result.config, "seed": seed}, keys, done)
-        runs.append([run["test_result"][metric] for metric in result.expected])
-        print(f"{result.name}, seed {seed}: {run['run_folder']}", flush=True)
-    values = np.array(runs)
+def _report(result: Published, entries: Sequence[dict[str, Any]], output: Path) -> tuple[str, bool]:
+    """Where the runs of a result lie, or why they failed, its table, and whether it stands."""
+    finished = [entry for entry in entries if entry["status"] == "finished"]
+    lines = [f"{result.name}, seed {entry['seed']}: {_end(entry, output)}" for entry in entries]
+    if not finished:
+        return "\n".join([*lines, ""]), False
+    values = np.array([[entry["test"][metric] for metric in result.expected] for entry in finished])
     ours = dict(zip(result.expected, values.mean(axis=0).tolist(), strict=True))
-    spread = values.std(axis=0, ddof=1) if len(runs) > 1 else np.full(len(ours), np.nan)
-    print(_table(result, ours, spread.tolist(), len(runs)), flush=True)
-    return result.reproduced(ours)
+    spread = values.std(axis=0, ddof=1) if len(values) > 1 else np.full(len(ours), np.nan)
+    lines.append(_table(result, ours, spread.tolist(), len(values)))
+    return "\n".join(lines), len(finished) == len(entries) and result.reproduced(ours)
 
 
-def _run_once(
-    settings: dict[str, Any], keys: Sequence[str], done: dict[str, dict[str, Any]]
-) -> dict[str, Any]:
-    """The result of a run, from ``done`` where one of the same configuration has ended before."""
-    from recbole_darec.quick_start import run_recbole_darec
-
-    resolved = json.dumps(Config(config_dict=settings, command_line=keys).resolved())
-    if resolved not in done:
-        done[resolved] = run_recbole_darec(config_dict=settings, saved=False, command_line=keys)
-    return done[resolved]
+def _end(entry: dict[str, Any], output: Path) -> str:
+    if entry["status"] == "finished":
+        return str(output / entry["run_folder"])
+    return f"FAILED: {entry.get('error', 'it has not ended')}"
 
 
 def _table(result: Published, ours: dict[str, float], spread: Sequence[float], n_seeds: int) -> str:

@@ -43,7 +43,7 @@ class Runner:
             args.workers < 1
             or (args.threads is not None and args.threads < 1)
             or args.gpus_per_run < 0
-            or args.cold < 0
+            or getattr(args, "cold", 0) < 0
         ):
             raise ConfigError(
                 "--workers and --threads must be >= 1, --gpus_per_run and --cold >= 0"
@@ -96,7 +96,6 @@ class Runner:
 
 def add_runner_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of every command that carries out many runs."""
-    parser.add_argument("--config_files", nargs="+", default=[], metavar="FILE")
     parser.add_argument("--output", metavar="DIR", help="folder of the experiment; default new")
     parser.add_argument(
         "--resume", action="store_true", help="go on with the experiment that lies in --output"
@@ -110,10 +109,16 @@ def add_runner_arguments(parser: argparse.ArgumentParser) -> None:
         "--gpus_per_run", type=float, default=0.0, help="on the cluster; 0.5 shares one"
     )
     parser.add_argument("--saved", action="store_true", help="keep the checkpoints")
+    parser.add_argument("--dry_run", action="store_true", help="show the runs and stop")
+
+
+def add_comparison_arguments(parser: argparse.ArgumentParser) -> None:
+    """Those, and what the runs share and their tables say."""
+    parser.add_argument("--config_files", nargs="+", default=[], metavar="FILE")
+    add_runner_arguments(parser)
     parser.add_argument(
         "--cold", type=int, default=5, help="training interactions up to which an item is cold"
     )
-    parser.add_argument("--dry_run", action="store_true", help="show the runs and stop")
 
 
 def show_plan(runs: Sequence[PlannedRun], output: Path) -> None:
