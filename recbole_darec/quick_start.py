@@ -74,7 +74,10 @@ def run_recbole_darec(
         compat.require_dataset(config)
         check_side_configuration(config)
         folder = RunFolder.create(config)
-    return _run(config, folder, saved, callback_fn, tested, loaded)
+    try:
+        return _run(config, folder, saved, callback_fn, tested, loaded)
+    finally:
+        end_log()
 
 
 def _reopen(config: Config) -> tuple[Config, RunFolder]:

@@ -19,7 +19,7 @@ from recbole_darec.inference.history import history_matrix
 
 INTERACTIONS, TEXT, BOTH = "interactions", "text", "interactions + text"
 _WIDTH = 64
-_FOLDS = 5
+FOLDS = 5
 _RESAMPLES = 400
 Rows = tuple[np.ndarray, np.ndarray]
 
@@ -96,7 +96,7 @@ def _losses(features: np.ndarray, pairs: HeldOutPairs) -> np.ndarray:
         features,
         pairs.labels,
         groups=pairs.users,
-        cv=GroupKFold(_FOLDS),
+        cv=GroupKFold(FOLDS),
         method="predict_proba",
     )
     chosen = predicted[np.arange(len(predicted)), pairs.labels]

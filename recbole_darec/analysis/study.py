@@ -17,6 +17,7 @@ from recbole_darec.analysis.held_out_pairs import HeldOutPairs
 from recbole_darec.analysis.independence import hsic_test
 from recbole_darec.analysis.information import (
     BOTH,
+    FOLDS,
     INTERACTIONS,
     TEXT,
     Information,
@@ -64,14 +65,17 @@ def analyze(run: Run | str | os.PathLike[str], seed: int = 0, **moved: Any) -> A
 
     Raises:
         ConfigError: if the run cannot be loaded, its model has no user and item vectors, or fewer
-            than 10 users or items have every representation.
+            than 10 users or items, or 2 test interactions, have every representation, or fewer
+            than 5 users have test interactions.
     """
     run = run if isinstance(run, Run) else load(run, **moved)
-    after, before = representations(run.model), representations(run.untrained_model())
+    after, pairs = representations(run.model), HeldOutPairs.of_test(run.loaders, seed)
     _require_rows(after)
+    _require_pairs(after, pairs)
+    before = representations(run.untrained_model())
     titles = item_titles(run.config)
     named = np.array([titles.get(i) or i for i in run.item_ids], dtype=object)
-    tables = _tables(run, after, seed)
+    tables = _tables(run, after, pairs, seed)
     centers = None
     if after.disentangled:
         anchored = RAW[1:] if run.config["anchor"] == "raw" else ()
@@ -84,18 +88,20 @@ def analyze(run: Run | str | os.PathLike[str], seed: int = 0, **moved: Any) -> A
     return Analysis(run, before, after, kept, tuple(findings(kept)), centers, named)
 
 
-def _tables(run: Run, after: Representations, seed: int) -> dict[str, pd.DataFrame]:
+def _tables(
+    run: Run, after: Representations, pairs: HeldOutPairs, seed: int
+) -> dict[str, pd.DataFrame]:
     """What can be said of any trained model, as far as it has the blocks."""
     popularity = np.asarray(history_matrix(run.loaders[:1]).sum(axis=0)).ravel()
     of_texts = with_texts(after, run.dataset) if "L raw" in after.names else after
-    measured = _information(run, of_texts, popularity, seed)
+    measured = _information(run, of_texts, popularity, pairs, seed)
     losses = pd.DataFrame(run.metrics.get("train_losses") or []).rename_axis("epoch")
     tables = {
         "run": _run(run),
         "results": _results(run),
         "shape": _shape(after),
         "pairs": _pairs(after, seed),
-        "interaction": _interaction(run, after, seed),
+        "interaction": _interaction(after, pairs),
         "probes": _probes(run, after, popularity, seed),
         "information": measured.table,
         "losses": losses.reset_index(),
@@ -115,6 +121,28 @@ def _require_rows(blocks: Representations) -> None:
                 f"{len(present)} {kind} have every representation; an analysis needs {LEAST_ROWS}: "
                 "give it a run with more data or texts"
             )
+
+
+def _require_pairs(blocks: Representations, pairs: HeldOutPairs) -> None:
+    users = len(np.unique(pairs.users))
+    if users < FOLDS:
+        raise ConfigError(
+            f"{users} users have test interactions; an analysis needs {FOLDS}: give it a run with "
+            "more data, or a split that tests more users"
+        )
+    for label, what in ((1, "interactions"), (0, "pairs that did not interact")):
+        count = int((_known(blocks, pairs) & (pairs.labels == label)).sum())
+        if count < 2:
+            raise ConfigError(
+                f"{count} test {what} are of a user and an item that have every representation; "
+                "an analysis needs 2: give it a run with more data or texts"
+            )
+
+
+def _known(blocks: Representations, pairs: HeldOutPairs) -> np.ndarray:
+    """Which pairs are of a user and an item that have every representation."""
+    of_both: np.ndarray = np.isin(pairs.users, blocks.user_rows)
+    return of_both & np.isin(pairs.items, blocks.item_rows)
 
 
 def _run(run: Run) -> pd.DataFrame:
@@ -168,9 +196,8 @@ def _pairs(blocks: Representations, seed: int) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _interaction(run: Run, blocks: Representations, seed: int) -> pd.DataFrame:
-    pairs = HeldOutPairs.of_test(run.loaders, seed)
-    known = np.isin(pairs.users, blocks.user_rows) & np.isin(pairs.items, blocks.item_rows)
+def _interaction(blocks: Representations, pairs: HeldOutPairs) -> pd.DataFrame:
+    known = _known(blocks, pairs)
     rows = []
     for name in blocks.names:
         distances = {}
@@ -214,7 +241,7 @@ def _modality(blocks: Representations, seed: int) -> pd.DataFrame:
 
 
 def _information(
-    run: Run, blocks: Representations, popularity: np.ndarray, seed: int
+    run: Run, blocks: Representations, popularity: np.ndarray, pairs: HeldOutPairs, seed: int
 ) -> Information:
     interactions = interaction_features(run.loaders)
     sources = {INTERACTIONS: [interactions]}
@@ -224,7 +251,7 @@ def _information(
         sources |= {TEXT: [text], BOTH: [interactions, text]}
     for name, of in parts.items():
         sources[name] = [reduced(blocks.users[block], blocks.items[block]) for block in of]
-    return information(sources, popularity, HeldOutPairs.of_test(run.loaders, seed), seed)
+    return information(sources, popularity, pairs, seed)
 
 
 def _gap(measured: Information) -> pd.DataFrame:

@@ -234,10 +234,14 @@ def _cell(row: dict[str, float]) -> str:
     return text
 
 
+_LATEX = str.maketrans(
+    {character: f"\\{character}" for character in "#$%&_{}"}
+    | {character: f"${character}$" for character in "<>|"}
+    | {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}"}
+    | {"±": r"$\pm$"}
+)
+
+
 def latex(text: str) -> str:
     """Text with LaTeX's special characters written as commands."""
-    for plain, command in (
-        ("_", r"\_"), ("%", r"\%"), ("±", r"$\pm$"), ("#", r"\#"), ("<", "$<$"),
-    ):  # fmt: skip
-        text = text.replace(plain, command)
-    return text
+    return text.translate(_LATEX)

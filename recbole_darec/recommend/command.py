@@ -39,7 +39,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--exclude",
         choices=("all", "train_valid", "none"),
-        default="all",
         help="what is not recommended: all that the user has interacted with (default), the "
         "training and validation part (as RecBole's evaluation), or nothing",
     )
@@ -71,8 +70,9 @@ def main(args: argparse.Namespace) -> int:
 
     if args.output and Path(args.output).suffix not in FORMATS:
         raise ConfigError(f"output {args.output} must end in {', '.join(FORMATS)}")
-    if args.explain and args.similar_to:
-        raise ConfigError("--explain is about users; leave it out with --similar_to")
+    for option in ("explain", "exclude", "only_new"):
+        if args.similar_to and getattr(args, option):
+            raise ConfigError(f"--{option} is about users; leave it out with --similar_to")
     if args.explain and args.new_items:
         raise ConfigError("--explain speaks of items that were in training; leave out --new_items")
     if args.only_new and not args.new_items:
@@ -87,7 +87,7 @@ def main(args: argparse.Namespace) -> int:
         result = recommender.similar(args.similar_to, args.topk, args.skip_unknown)
     else:
         result = recommender.recommend(
-            users, args.topk, args.exclude, args.skip_unknown, args.only_new
+            users, args.topk, args.exclude or "all", args.skip_unknown, args.only_new
         )
     if result.skipped:
         print(f"skipped {len(result.skipped)} unknown: {_some(result.skipped)}", file=sys.stderr)
