@@ -28,6 +28,8 @@ files of this package and of RecBole. All keys of
 - `eval_batch_size` counts users in full-sort evaluation.
 - `gpu_id` chooses among the visible GPUs and leaves `CUDA_VISIBLE_DEVICES` alone; `use_gpu: False`
   gives the CPU. There is no key `device`: it is refused, and these two named.
+- `transform` is refused: RecBole's transforms are of sequences. The split `TS` of RecBole 1.2.1
+  needs `order: TO`, without which RecBole would train on later interactions.
 - `nproc` above 1 is refused; `world_size`, `ip`, `port` and `group_offset` are read by nothing.
 - `dataset_save_path` and `dataloaders_save_path` make RecBole read pickles, which can run code, and
   need `allow_pickle: True`.

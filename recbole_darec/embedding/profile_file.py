@@ -10,6 +10,7 @@ from types import TracebackType
 
 from filelock import FileLock, Timeout
 
+from recbole_darec.atomic import replacing
 from recbole_darec.keys import ConfigError
 
 _FOREIGN = "{}, line {}, is not a profile of this command; choose another --output"
@@ -98,14 +99,12 @@ class ProfileFile:
             made[identity], last[identity] = digest, number
         if len(last) <= number:
             kept = set(last.values())
-            temporary = self.path.with_name(f".{self.path.name}.tmp")
-            with temporary.open("wb") as file:
+            with replacing(self.path) as temporary, temporary.open("wb") as file:
                 for number, (_, _, line) in enumerate(_lines(self.path, self._id_field)):
                     if number in kept:
                         file.write(line)
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(self.path)
         return made
 
     def _remove_half_line(self) -> None:
