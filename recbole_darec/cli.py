@@ -12,6 +12,7 @@ from typing import Any
 
 from recbole_darec import __version__
 from recbole_darec.keys import ConfigError, nearest
+from recbole_darec.yaml_file import config_files
 
 _EXAMPLE = """\
 Any key of RecBole or of this package is set by --key=value, as in RecBole. Examples:
@@ -86,9 +87,9 @@ def _chosen(given: Sequence[str]) -> int:
 
 def _train(given: Sequence[str]) -> int:
     known, rest = _parser().parse_known_args(given)
-    files = [name for text in known.config_files for name in text.split()]
     from recbole_darec.quick_start import run_recbole_darec
 
+    files = config_files(known.config_files)
     result = run_recbole_darec(known.model, known.dataset, files, command_line=rest)
     print(f"test result: {result['test_result']}")
     print(f"run folder: {result['run_folder']}")

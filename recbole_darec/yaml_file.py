@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,11 @@ Loader.add_implicit_resolver(
     re.compile(r"^[-+]?(\d[\d_]*(\.\d*)?|\.\d+)[eE][-+]?\d+$"),
     list("-+0123456789."),
 )
+
+
+def config_files(given: Iterable[str]) -> list[str]:
+    """Paths of ``--config_files``: as in RecBole a word may hold several, parted by spaces."""
+    return [name for word in given for name in ([word] if Path(word).is_file() else word.split())]
 
 
 def read_text(file: str | os.PathLike[str], what: str) -> str:

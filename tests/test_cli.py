@@ -34,7 +34,7 @@ def test_the_last_line_is_the_run_folder(settings, tmp_path):
 
 
 def test_recboles_spelling_of_arguments(settings, tmp_path):
-    file = tmp_path / "my.yaml"
+    file = tmp_path / "my own.yaml"
     file.write_text("".join(f"{key}: '{value}'\n" for key, value in settings.items()
                             if isinstance(value, str)))  # fmt: skip
     done = script("--model", "Pop", "-d", "small", "--config_files", str(file), cwd=tmp_path)

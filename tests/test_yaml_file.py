@@ -3,7 +3,7 @@
 import pytest
 
 from recbole_darec.keys import ConfigError
-from recbole_darec.yaml_file import read_text, read_yaml
+from recbole_darec.yaml_file import config_files, read_text, read_yaml
 
 
 @pytest.fixture
@@ -46,3 +46,14 @@ def test_no_file(tmp_path):
         read_text(tmp_path / "absent", "list")
     with pytest.raises(ConfigError, match="list .* cannot be read: Is a directory"):
         read_text(tmp_path, "list")
+
+
+def test_config_files_may_stand_in_one_word_or_have_spaces_in_their_names(tmp_path):
+    spaced = tmp_path / "my own.yaml"
+    spaced.write_text("seed: 1")
+    assert config_files(["a.yaml b.yaml", str(spaced), "c.yaml"]) == [
+        "a.yaml",
+        "b.yaml",
+        str(spaced),
+        "c.yaml",
+    ]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from recbole_darec.embedding.engines import add_engine_arguments, engine_keys
 from recbole_darec.embedding.profile_command import add_profile_arguments, write
 from recbole_darec.keys import ConfigError
+from recbole_darec.yaml_file import config_files
 
 if TYPE_CHECKING:
     from recbole_darec.config import Config
@@ -89,8 +90,7 @@ def configured(dataset: str | None, files: Sequence[str], keys: Sequence[str]) -
     """
     from recbole_darec.config import Config
 
-    names = [name for given in files for name in given.split()]
-    config = Config("DaRec", dataset, names, command_line=keys)
+    config = Config("DaRec", dataset, config_files(files), command_line=keys)
     logging.basicConfig(format="%(message)s", level=config["state"] or logging.INFO)
     return config
 

@@ -13,6 +13,7 @@ from recbole_darec.experiment.files import sole_user, write_text
 from recbole_darec.experiment.plan import make_plan, save_plan
 from recbole_darec.experiment.runner import Runner, add_comparison_arguments, show_plan
 from recbole_darec.experiment.variant import split_list
+from recbole_darec.yaml_file import config_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +52,7 @@ def main(args: argparse.Namespace) -> int:
     runner = Runner.of(args)
     ablation = Ablation.read(args.ablation)
     output = Path(args.output or f"results/ablate-{time.strftime('%Y%m%d-%H%M%S')}").absolute()
-    files = [name for given in args.config_files for name in given.split()]
+    files = config_files(args.config_files)
     seeds = args.seeds or ablation.seeds_as_given
     runs = make_plan(ablation.runs(), split_list(args.dataset), seeds, files, args.keys)
     if args.dry_run:

@@ -12,6 +12,7 @@ from recbole_darec.experiment.plan import PlannedRun, load_plan, make_plan, save
 from recbole_darec.experiment.runner import Runner, add_comparison_arguments, show_plan
 from recbole_darec.experiment.variant import parse_models, split_list
 from recbole_darec.keys import ConfigError
+from recbole_darec.yaml_file import config_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +85,7 @@ def report(output: Path, runs: list[PlannedRun], base: str | None, cold: int) ->
 def _plan(args: argparse.Namespace, output: Path) -> list[PlannedRun]:
     if args.models:
         datasets = split_list(args.dataset or "ml-100k")
-        files = [name for given in args.config_files for name in given.split()]
+        files = config_files(args.config_files)
         return make_plan(parse_models(args.models), datasets, args.seeds or "1", files, args.keys)
     if not args.resume:
         raise ConfigError("--models is missing, e.g. --models DaRec,LightGCN,BPR")

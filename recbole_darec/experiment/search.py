@@ -19,6 +19,7 @@ from recbole_darec.experiment.search_space import (
     parse_space,
 )
 from recbole_darec.keys import ConfigError
+from recbole_darec.yaml_file import config_files
 
 FILE_NAME = SEARCH
 
@@ -54,7 +55,7 @@ class Search:
         """
         from recbole_darec.config import Config
 
-        files = [name for given in args.config_files for name in given.split()]
+        files = config_files(args.config_files)
         given = parse_command_line(args.keys)
         config = Config(args.model, args.dataset, files, given)
         backbone = config["backbone"] if config.has_backbone else None
