@@ -241,6 +241,25 @@ def test_broken_archive_leaves_no_trace(served, tmp_path, archive, cause):
     assert names_in(folder.parent) == []
 
 
+def test_a_download_that_the_user_declines(tmp_path, monkeypatch):
+    """RecBole asks before it fetches more than a gigabyte."""
+
+    class Huge(QuietHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", str(3 * 2**30))
+            self.end_headers()
+
+    monkeypatch.setattr("builtins.input", lambda *_: "n")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Huge) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}/huge.zip"
+        with pytest.raises(ConfigError, match=r"huge\.zip failed \(declined\)"):
+            compat.download_dataset("mine", tmp_path / "mine", address)
+        server.shutdown()
+    assert names_in(tmp_path) == []
+
+
 def test_missing_archive_is_named(served, tmp_path):
     with pytest.raises(ConfigError, match=r"absent\.zip failed \(HTTP Error 404"):
         compat.download_dataset("mine", tmp_path / "mine", f"{served[1]}/absent.zip")

@@ -304,6 +304,12 @@ RECBOLES = [
         {"split": {"TS": [1, 2]}},
         r"TS is \[1, 2\]; expected a list",
     ),
+    (
+        "BPR",
+        "metrics",
+        ["Recall", "RMSE"],
+        "^RecBole refuses the configuration: Ranking metrics and value metrics can not be used",
+    ),
     ("BPR", "topk", "abc", r"key 'topk' is \['abc'\]; expected whole numbers above 0"),
     ("BPR", "topk", [10, 0], r"key 'topk' is \[10, 0\]"),
     ("BPR", "topk", [], r"key 'topk' is \[\]"),

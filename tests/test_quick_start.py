@@ -344,6 +344,10 @@ def test_recboles_class_itself_runs_for_recboles_names(settings):
             "orders 'small' by time, but its interactions have no column 'when': set TIME_FIELD",
         ),
         ({"item_template": "{movie_titel}"}, "movie_titel"),
+        (
+            {"eval_args": {"split": {"RS": [1, 0, 0]}}},
+            "the test part of 'small' is empty; check eval_args",
+        ),
         ({"text_encoder": "no-such/encoder"}, "no-such/encoder"),
     ],
 )

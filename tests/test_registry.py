@@ -53,6 +53,14 @@ def test_a_sound_part_is_found_with_its_keys_and_its_yaml(install):
     assert known_keys.part_keys()["mine_weight"].low == 0
 
 
+def test_a_part_that_needs_a_package_when_it_is_built(install, run):
+    wanting = SOUND + "    forward = None\n    def __init__(self, *_): import no_such_package\n"
+    site = install("wanting", "Mine", "wanting_mine:Mine", wanting_mine=wanting)
+    (site / "Mine.yaml").write_text("mine_weight: 1.0\n")
+    with pytest.raises(ConfigError, match="model 'Mine' needs the package 'no_such_package': pip"):
+        run("Mine")
+
+
 @pytest.mark.parametrize("family", ["backbone", "alignment", "standalone"])
 def test_our_parts_and_the_adapter_belong_to_no_other_package(family):
     ours = [part for part in parts(family).values() if part.target.startswith("recbole_darec.")]

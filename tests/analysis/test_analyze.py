@@ -346,11 +346,36 @@ def test_a_folder_that_cannot_be_written(darec, tmp_path):
         write_report(tmp_path / "file" / "x", darec)
 
 
-def test_command_writes_into_the_run_folder(copied, capsys):
-    folder = copied("RLMRecCon")
+def analyze_command(*arguments):
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
-    assert command.main(parser.parse_args([str(folder)])) == 0
+    return command.main(parser.parse_args([str(argument) for argument in arguments]))
+
+
+def test_command_compares_two_runs_in_a_folder_of_choice(finished, rlmrec, darec, tmp_path, capsys):
+    first, second = finished("RLMRecCon"), finished()
+    assert analyze_command(first, second, "-o", tmp_path / "both") == 0
+    assert f"report: {tmp_path / 'both' / 'report.html'}" in capsys.readouterr().out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["both"]
+    write_report(tmp_path / "same", rlmrec, darec)
+    for table in (tmp_path / "same" / "tables").iterdir():
+        assert (tmp_path / "both" / "tables" / table.name).read_text() == table.read_text()
+
+
+def test_command_takes_a_seed(finished, tmp_path):
+    """Of the pairs that it draws, for instance; those of the run's own test part stay."""
+    tables = []
+    for seed in (0, 7):
+        folder = tmp_path / str(seed)
+        analyze_command(finished("RLMRecCon"), "--output", folder, "--analysis_seed", seed)
+        tables.append(pd.read_csv(folder / "tables" / "interaction.csv"))
+    assert tables[0]["other_pairs"].tolist() != tables[1]["other_pairs"].tolist()
+    assert tables[0]["test_pairs"].tolist() == pytest.approx(tables[1]["test_pairs"].tolist())
+
+
+def test_command_writes_into_the_run_folder(copied, capsys):
+    folder = copied("RLMRecCon")
+    assert analyze_command(folder) == 0
     assert f"report: {folder / 'analysis' / 'report.html'}" in capsys.readouterr().out
     assert load(folder).metrics["model"] == "RLMRecCon"
 

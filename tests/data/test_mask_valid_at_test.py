@@ -35,6 +35,8 @@ def hand_worked(tmp_path):
             "load_col": {"inter": ["user_id", "item_id"]},
             "item_embedding_file": str(folder / "items.npz"),
             "state": "ERROR",
+            "topk": [5],
+            "valid_metric": "MRR@5",
             **keys,
         }
         config = Config(model, "hand", config_dict=settings)
@@ -74,7 +76,7 @@ def test_sampled_candidates_follow_the_switch(hand_worked, switch):
         mask_valid_at_test=switch,
         eval_args={"mode": "uni20", "split": {"RS": [0.8, 0.1, 0.1]}},
         metrics=["Recall"],
-        valid_metric="Recall@10",
+        valid_metric="Recall@5",
     )[2]
     dataset, drawn = loader._dataset, {"ann": set(), "bob": set()}
     for interaction, *_ in loader:

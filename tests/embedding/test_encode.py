@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recbole_darec.embedding.encode import embed_texts, encode_source
-from recbole_darec.embedding.store import list_store
+from recbole_darec.embedding.encode import embed_texts, encode_source, stored_vectors
+from recbole_darec.embedding.store import list_store, remove_encoder
 from recbole_darec.embedding.text_source import TextSource
 from recbole_darec.keys import ConfigError
 
@@ -67,6 +67,16 @@ def test_vectors_that_are_not_finite_are_refused(settings: dict[str, Any]) -> No
     with pytest.raises(ConfigError, match="MiniLM-L6-v2 gave vectors with NaN .* set it to bfloat"):
         encode_source(settings, source, engine=overflown)
     assert not list_store(Path(settings["embedding_dir"]))
+
+
+def test_a_store_that_is_emptied_while_it_is_read(settings: dict[str, Any]) -> None:
+    source = TextSource(lambda _: iter([[("1", "Heat"), ("2", "Casino")]]), "texts")
+    found, store = encode_source(settings, source)
+    assert stored_vectors(store, found.keys).shape == (2, 384)
+    (entry,) = list_store(Path(settings["embedding_dir"]))
+    remove_encoder(Path(settings["embedding_dir"]), entry.key)
+    with pytest.raises(ConfigError, match=r"^2 texts have no vector in .*; run again"):
+        stored_vectors(store, found.keys)
 
 
 def test_killed_run_is_completed_without_repetition(

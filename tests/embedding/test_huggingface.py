@@ -141,6 +141,21 @@ def test_folder_of_sentence_transformers(
     assert np.allclose(made, model.encode(TEXTS), atol=1e-5)
 
 
+def test_a_dense_layer_names_no_code_but_pytorch_s(
+    settings: dict[str, Any], bert: Path, tmp_path: Path
+) -> None:
+    library = pytest.importorskip("sentence_transformers")
+    from sentence_transformers import models
+
+    modules = [models.Transformer(str(bert)), models.Pooling(16), models.Dense(16, 6)]
+    library.SentenceTransformer(modules=modules, device="cpu").save(str(tmp_path / "st"))
+    (file,) = (tmp_path / "st").glob("*Dense/config.json")
+    settings_of_it = json.loads(file.read_text()) | {"activation_function": "os.system"}
+    file.write_text(json.dumps(settings_of_it))
+    with pytest.raises(ConfigError, match=r"Dense asks for the activation .*system"):
+        encoder(settings, tmp_path / "st").encode(TEXTS)
+
+
 FILMS = ["Toy Story (1995). Genres: Animation Children's Comedy", "", "Amélie", "M " * 400]
 
 

@@ -195,6 +195,21 @@ def test_rlmrec_pickle_of_other_numbers(tmp_path: Path, code: str) -> None:
     assert np.array_equal(load_embeddings(tmp_path / "x.pkl", "k")[1], numbers)
 
 
+def test_a_pickle_that_asks_for_another_codec(tmp_path: Path) -> None:
+    (tmp_path / "x.pkl").write_bytes(b"c_codecs\nencode\n(Va\nVrot13\ntR.")
+    with pytest.raises(ConfigError, match=r"x\.pkl cannot be read: it asks for the codec 'rot13'"):
+        load_embeddings(tmp_path / "x.pkl", "k")
+
+
+def test_an_npy_whose_header_is_damaged(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", MATRIX)
+    content = (tmp_path / "x.npy").read_bytes()
+    (tmp_path / "x.npy").write_bytes(content.replace(b"}", b"("))
+    (tmp_path / "x.ids.txt").write_text("\n".join(IDS))
+    with pytest.raises(ConfigError, match=r"x\.npy cannot be read: its header is damaged \("):
+        load_embeddings(tmp_path / "x.npy", "k")
+
+
 def test_object_arrays_are_refused(tmp_path: Path) -> None:
     target = tmp_path / "executed"
     (tmp_path / "x.ids.txt").write_text("a")

@@ -273,6 +273,25 @@ def test_answers_of_no_use_are_reported_and_tried_by_the_next_run(
     assert rows(tmp_path) == EXPECTED
 
 
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        (no_choice, "the answer holds no message"),
+        (half_a_character, "the answer holds half a character"),
+    ],
+)
+def test_what_is_wrong_with_an_answer_is_said(
+    profile: Profile,
+    server: OpenAIServer,
+    capsys: pytest.CaptureFixture[str],
+    fault: Any,
+    message: str,
+) -> None:
+    server.faults = [fault] * 3
+    assert profile("--api_concurrency=1") == 1
+    assert f"i0: {message}\n" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("fault", [broken, 503])
 def test_a_prompt_at_which_the_endpoint_fails_is_given_up(
     profile: Profile,
@@ -423,6 +442,25 @@ def test_items_of_another_dataset(profile: Profile, server: OpenAIServer, tmp_pa
     ):
         profile()
     assert server.asked == []
+
+
+def test_interactions_without_the_column_of_ids(
+    profile: Profile, server: OpenAIServer, tmp_path: Path
+) -> None:
+    for file in (tmp_path / "shop").glob("*.inter"):
+        file.write_text(file.read_text().replace("item_id:token", "thing:token"))
+    with pytest.raises(ConfigError, match=r"shop\.train\.inter .* or has no column 'item_id'"):
+        profile()
+    assert server.asked == []
+
+
+@pytest.mark.parametrize("options", ["[1]", "{"])
+def test_request_options_are_a_json_object(
+    profile: Profile, capsys: pytest.CaptureFixture[str], options: str
+) -> None:
+    with pytest.raises(SystemExit):
+        profile(f"--request_options={options}")
+    assert f"--request_options: '{options}' is not a json object" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ import argparse
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -179,6 +181,25 @@ def test_another_model_on_a_worker(ray: Any, tiny: dict[str, Any]) -> None:
     calls = encoding_engine(tiny)(encoder, [["w1"]])
     with pytest.raises(ConfigError, match="a Ray worker has another model under the name"):
         list(calls)
+
+
+def test_ray_that_cannot_start_says_what_to_do(tmp_path: Path) -> None:
+    """In a process of its own, where no Ray runs yet; its folder for files is a file."""
+    (tmp_path / "file").write_text("")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from recbole_darec.experiment.ray_cluster import connect; connect()",
+        ],
+        env={**os.environ, "RAY_TMPDIR": str(tmp_path / "file")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "ConfigError: Ray could not be started on this machine: " in done.stderr
+    assert "give the --ray_address of a running cluster" in done.stderr
 
 
 @pytest.mark.slow

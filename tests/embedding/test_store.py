@@ -167,6 +167,17 @@ def test_damaged_shard_names_the_remedy(tmp_path: Path) -> None:
     assert not store.lookup(["a"])[0].any()
 
 
+def test_keys_that_are_not_those_of_the_vectors(tmp_path: Path) -> None:
+    store = store_at(tmp_path)
+    store.append(["a", "b"], vectors_of(["a", "b"]))
+    keys = store_files(store)["keys"]
+    np.save(keys, np.load(keys)[:1])
+    with pytest.raises(
+        ConfigError, match=r"is damaged \(.* holds \(2, 4\) vectors for \(1,\) keys"
+    ):
+        store.lookup(["a"])
+
+
 def store_files(store: EmbeddingStore) -> dict[str, Path]:
     files = {}
     for path in store.folder.iterdir():

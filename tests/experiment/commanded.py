@@ -1,6 +1,7 @@
 """Runs a command's module as the script does, with keys that its models read."""
 
 import argparse
+import time
 
 OF_TEXT = (
     "embedding_dir",
@@ -23,3 +24,11 @@ def command(module, *arguments):
     module.add_arguments(parser)
     args, args.keys = parser.parse_known_args([str(a) for a in arguments])
     return module.main(args)
+
+
+def wait_until(condition, seconds=300):
+    """Until ``condition()`` holds; a test that waits in vain fails rather than hangs."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds} s in vain"
+        time.sleep(0.05)

@@ -228,12 +228,13 @@ def test_an_ablation_from_yaml_to_figures(keys, tmp_path, described, capsys):
     )
     keys = [key for key in keys if not key.startswith("--epochs")]
     arguments = [file, "--dataset", "small", "--output", tmp_path / "o", *keys, "--epochs=1"]
-    assert command(ablate_command, *arguments) == 0
+    assert command(ablate_command, *arguments, "--saved") == 0
     gains = pd.read_csv(tmp_path / "o" / "gains.csv")
     assert set(gains["variant"]) == {
         "full", "without uni", "alignment_weight=0.01", "alignment_weight=1.0",
     }  # fmt: skip
     runs = pd.read_csv(tmp_path / "o" / "runs.csv").set_index("label")
+    assert len(list(tmp_path.glob("o/runs/*/*/model.pth"))) == len(runs)
     row = gains[(gains["variant"] == "full") & (gains["metric"] == "ndcg@10")].iloc[0]
     gain = runs.loc["full", "ndcg@10"] - runs.loc["Backbone", "ndcg@10"]
     assert row["gain"] == pytest.approx(gain, abs=1.1e-4)

@@ -7,14 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Thread
 
 import pandas as pd
 import pytest
 import ray
-from commanded import command, for_any_model
+from commanded import command, for_any_model, wait_until
 from scipy import stats
 
 from recbole_darec.experiment import ablate_command, compare_command, pool, tune_command
@@ -130,6 +130,13 @@ def test_mistakes_are_named(keys, tmp_path, arguments, message):
     assert not (tmp_path / "c").exists()
 
 
+def test_the_cluster_of_the_environment_is_asked_whether_it_is_there(keys, tmp_path, monkeypatch):
+    """Ray would wait minutes for it."""
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(ConfigError, match=r"no Ray cluster answers at '127\.0\.0\.1:1'"):
+        compare(keys, tmp_path / "c", "--ray_address=auto")
+
+
 def test_models_are_needed(tmp_path):
     with pytest.raises(ConfigError, match="--models is missing"):
         command(compare_command, "--output", tmp_path)
@@ -223,6 +230,21 @@ def test_a_killed_comparison_goes_on_where_it_was(keys, tmp_path):
     pd.testing.assert_frame_equal(resumed, unbroken)
 
 
+@pytest.mark.parametrize(("options", "files"), [([], []), (["--saved"], ["model.pth"])])
+def test_checkpoints_are_kept_on_request(keys, tmp_path, options, files):
+    assert compare(keys, tmp_path / "c", *options, models="BPR", seeds=1) == 0
+    assert [file.name for file in tmp_path.glob("c/runs/*/*/*.pth")] == files
+
+
+def test_a_folder_that_cannot_be_locked(tmp_path):
+    (tmp_path / ".lock").mkdir()
+    with (
+        pytest.raises(ConfigError, match="cannot be written .*; set --output to another"),
+        sole_user(tmp_path),
+    ):
+        pass
+
+
 def tasks_of(settings, output, variants, seeds="1"):
     keys = [f"--{k}={v}" for k, v in settings.items() if k != "checkpoint_dir"]
     runs = make_plan(variants, ["small"], seeds, command_line=for_any_model(keys))
@@ -248,14 +270,16 @@ def test_a_process_that_is_killed_costs_only_its_run(settings, tmp_path):
     tasks = tasks_of(settings, tmp_path, [endless, Variant("Pop", "Pop"), Variant("BPR", "BPR")])
 
     def kill_when_it_trains():
-        while not list(tmp_path.glob("runs/*endless*/*/last.pth")):
-            time.sleep(0.05)
-        (process,) = multiprocessing.active_children()
-        process.kill()
+        try:
+            wait_until(lambda: list(tmp_path.glob("runs/*endless*/*/last.pth")))
+        finally:
+            (process,) = multiprocessing.active_children()
+            process.kill()
 
-    killer = Thread(target=kill_when_it_trains, daemon=True)
-    killer.start()
-    found = {o.run.label: o.error for o in pool.in_processes(tasks, workers=1)}
+    with ThreadPoolExecutor() as threads:
+        killer = threads.submit(kill_when_it_trains)
+        found = {o.run.label: o.error for o in pool.in_processes(tasks, workers=1)}
+    killer.result()
     assert found["endless"].startswith("its process ended without a word")
     assert found["Pop"] is None
     assert found["BPR"] is None

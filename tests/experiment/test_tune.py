@@ -10,16 +10,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Thread
 
 import pandas as pd
 import psutil
 import pytest
 import ray
 import yaml
-from commanded import command, for_any_model
+from commanded import command, for_any_model, wait_until
 from ray.air.result import Result
 from ray.tune.schedulers import MedianStoppingRule
 
@@ -59,15 +58,25 @@ def tune(keys, output, *arguments, model="Backbone"):
         ("BPR", "", [], "the search space is empty"),
         ("BPR", "learning_rate choice []", [], "space of 'learning_rate' is empty"),
         ("DaRecc", "learning_rate choice [1]", [], "did you mean 'DaRec'"),
-        ("BPR", "learning_rat choice [1]", [], "learning_rat = 1: key 'learning_rat' does not"),
-        ("BPR", "n_centers choice [1]", [], "space: key 'n_centers' is not read by BPR; DaRec rea"),
+        (
+            "BPR",
+            "learning_rat choice [1]",
+            [],
+            "^search space, learning_rat = 1: key 'learning_rat'",
+        ),
+        ("BPR", "n_centers choice [1]", [], "^search space: key 'n_centers' is not read by BPR;"),
         (
             "Backbone",
             "backbone choice ['LightGCN', 'MF']",
             ["--ssl_tau=0.1"],
             "^key 'ssl_tau' is not read by Backbone on ",
         ),
-        ("BPR", "learning_rate choice [0.1, -1]", [], "learning_rate = -1: key 'learning_rate'"),
+        (
+            "BPR",
+            "learning_rate choice [0.1, -1]",
+            [],
+            "^search space, learning_rate = -1: key 'learni",
+        ),
         ("BPR", "learning_rate choice [1]", ["--valid_metric=recall@7"], "is not computed"),
         ("BPR", "learning_rate choice [1]", ["--eval_step=0"], "a search needs validation"),
         (
@@ -380,15 +389,16 @@ def test_kill_and_resume_repeats_no_finished_trial(keys, tmp_path, space):
     output = tmp_path / "t"
     cluster = ["--ray_address", ray.get_runtime_context().gcs_address]
     process = start(tmp_path, given(keys, output, *options, *cluster))
-    wait_for(process, lambda: len(finished(output)) >= 1)
+    wait_until(lambda: process.poll() is not None or finished(output))
+    assert process.poll() is None
     process.send_signal(signal.SIGKILL)
     process.wait()
     done = {file: file.stat().st_mtime_ns for file in finished(output)}
     assert len(done) < 3
-    killer = Thread(target=kill_a_trial, daemon=True)
-    killer.start()
-    assert command(tune_command, "--output", output, "--resume", "--workers", 2) == 1
-    killer.join()
+    with ThreadPoolExecutor() as threads:
+        killer = threads.submit(wait_until, kill_a_trial)
+        assert command(tune_command, "--output", output, "--resume", "--workers", 2) == 1
+    killer.result()
     trials = trials_of(output)
     assert sorted(trials["status"]) == ["failed", *["finished"] * 3]
     (failed,) = trials[trials["status"] == "failed"].to_dict("records")
@@ -402,21 +412,14 @@ def finished(output):
     return list(output.glob("runs/*/*/metrics.json"))
 
 
-def wait_for(process, condition):
-    while not condition():
-        assert process.poll() is None
-        time.sleep(0.05)
-
-
 def kill_a_trial():
-    """Kill one process of this process's Ray that runs a trial, as soon as there is one."""
-    while True:
-        for child in psutil.Process().children(recursive=True):
-            with contextlib.suppress(psutil.Error):
-                if "ray::ImplicitFunc" in " ".join(child.cmdline()):
-                    child.kill()
-                    return
-        time.sleep(0.05)
+    """Kill one process of this process's Ray that runs a trial; whether there was one."""
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if "ray::ImplicitFunc" in " ".join(child.cmdline()):
+                child.kill()
+                return True
+    return False
 
 
 @pytest.mark.slow
@@ -476,6 +479,24 @@ def test_schedulers_count_validations(keys):
     assert set(pbt._hyperparam_mutations) == set(search.space)
 
 
+def test_options_of_searcher_scheduler_and_trials(keys, tmp_path):
+    given = ["--reduction_factor", 4, "--search_seed", 7, "--cpus_per_trial", 2]
+    search = search_of(keys, *given)
+    search.save(tmp_path)
+    options = Search.load(tmp_path).options
+    assert (options.reduction_factor, options.search_seed, options.cpus_per_trial) == (4, 7, 2)
+    assert tuning.scheduler(search)._reduction_factor == 4
+    drawn = [
+        tuning.searcher(dataclasses.replace(options, search_seed=seed))._random_state.random()
+        for seed in (7, 7, 0)
+    ]
+    assert drawn[0] == drawn[1] != drawn[2]
+    (tmp_path / "runs" / "a" / "run").mkdir(parents=True)
+    (tmp_path / "runs" / "a" / "run" / "config.yaml").write_text("checkpoint_dir: x\nresume: ~\n")
+    best = tuning.write_best(tmp_path, "a", options).read_text()
+    assert best.startswith("# Found with 2 threads; OMP_NUM_THREADS=2 gives the same digits.")
+
+
 def scheduler_of(search, name):
     options = dataclasses.replace(search.options, scheduler=name)
     return tuning.scheduler(dataclasses.replace(search, options=options))
@@ -499,6 +520,8 @@ def test_the_table_of_trials_keeps_empty_choices(keys, space, tmp_path):
     assert list(trials["status"]) == ["finished", "failed", "finished"]
     assert trials["error"][1] == "last line"
     assert tuning.winner_of(trials, search) == "c"
+    with pytest.raises(ConfigError, match="no trial finished: last line$"):
+        tuning.winner_of(trials[trials["status"] == "failed"], search)
     tune_command.draw(tmp_path, trials, search)
     assert (tmp_path / "parallel_coordinates.png").read_bytes().startswith(b"\x89PNG")
     found = coordinates(trials, search.dimensions)["projection_hidden"]

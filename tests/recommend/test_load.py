@@ -279,6 +279,17 @@ def test_a_checkpoint_of_another_model_is_named(copied, finished):
         load(folder)
 
 
+def test_a_checkpoint_of_other_sizes_is_named(copied, finished):
+    folder = copied("BPR")
+    other = Path(finished("BPR", embedding_size=8), "model.pth")
+    (folder / "model.pth").write_bytes(other.read_bytes())
+    seal(folder)
+    with pytest.raises(
+        ConfigError, match=r"model\.pth does not fit: it was made with another data"
+    ):
+        load(folder)
+
+
 def test_embeddings_that_changed_are_reported(copied, caplog):
     folder = copied()
     metrics = json.loads((folder / "metrics.json").read_text())

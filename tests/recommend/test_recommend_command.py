@@ -2,10 +2,12 @@
 
 import argparse
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from recbole_darec.keys import ConfigError
+from recbole_darec.load import load
 from recbole_darec.moved import MOVABLE, moved
 from recbole_darec.recommend import command, export_command
 
@@ -129,6 +131,29 @@ def test_export(finished, tmp_path, capsys):
         str(tmp_path / "users.parquet"),
         str(tmp_path / "items.parquet"),
     ]
+
+
+def test_export_of_a_part(finished, tmp_path):
+    call(export_command, finished(), "--output", tmp_path, "--part", "L raw")
+    call(export_command, finished(), "--output", tmp_path / "scored")
+    side = load(finished()).model.alignment.items_side
+    np.testing.assert_array_equal(np.load(tmp_path / "items.npy"), side.table[1:])
+    assert np.load(tmp_path / "scored" / "items.npy").shape == (90, 16)
+
+
+@pytest.mark.parametrize("title", ["release_year", "{class} of {release_year}"])
+def test_titles_of_another_field(finished, small_data, tmp_path, title):
+    out = tmp_path / "top.csv"
+    call(command, finished(), "--users", *ids(small_data, 1), "--title", title, "-o", out)
+    items = pd.read_csv(small_data / "small" / "small.item", sep="\t", dtype=str)
+    fields = {column.partition(":")[0]: column for column in items}
+    items = items.rename(columns={full: name for name, full in fields.items()})
+    rows = items.set_index("item_id").to_dict(orient="index")
+    template = title if "{" in title else f"{{{title}}}"
+    table = pd.read_csv(out, dtype=str)
+    assert len(table) == 10
+    for item, shown in zip(table["item_id"], table["title"], strict=True):
+        assert shown == template.format(**rows[item])
 
 
 def test_new_items(finished, tmp_path, capsys):
