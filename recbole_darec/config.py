@@ -172,12 +172,7 @@ class Config(RecBoleConfig):  # type: ignore[misc]
                 f"model '{name}' {_absence(name, name, known)}; "
                 "ours and RecBole's general recommenders are: " + ", ".join(known)
             )
-        try:
-            loaded: type[Any] = get_model(name)
-        except ModuleNotFoundError as error:
-            raise ConfigError(
-                f"model '{name}' needs the package '{error.name}': pip install {error.name}"
-            ) from error
+        loaded: type[Any] = get_model(name)
         return loaded
 
     def _load_internal_config_dict(self, model: str, model_class: type[Any], dataset: str) -> None:

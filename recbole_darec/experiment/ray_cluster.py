@@ -27,6 +27,8 @@ def connect(address: str | None = None, cpus: int | None = None) -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
 
+    if address == "auto":  # Ray looks there first, and waits minutes
+        address = os.environ.get("RAY_ADDRESS") or address
     if address not in {None, "auto"}:
         _check_answers(address)
     if ray.is_initialized():
