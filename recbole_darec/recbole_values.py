@@ -8,8 +8,6 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from recbole.data.dataset import Dataset
-
 from recbole_darec.keys import ConfigError, Key, nearest
 
 _LEAVE_ONE_OUT = ("valid_and_test", "valid_only", "test_only")
@@ -137,6 +135,8 @@ def _check_ratios(name: str, ratios: Any) -> None:
 
 
 def _check_time_split(ratios: Any, order: Any) -> None:
+    from recbole.data.dataset import Dataset
+
     _check_ratios("TS", ratios)
     if not hasattr(Dataset, "time_based_split"):
         raise ConfigError(

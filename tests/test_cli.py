@@ -117,6 +117,22 @@ def test_each_command_has_help_with_an_example(tmp_path, command):
     assert f"run_recbole_darec.py {command}" in done.stdout.split("xample")[1]
 
 
+def test_help_loads_no_pytorch():
+    """It would take seconds."""
+    code = (
+        "import contextlib, sys\n"
+        "from recbole_darec.cli import _COMMANDS, main\n"
+        "for command in [[], *([name] for name in _COMMANDS)]:\n"
+        "    with contextlib.suppress(SystemExit):\n"
+        "        main([*command, '--help'])\n"
+        "    assert not {'torch', 'recbole'} & set(sys.modules), command\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_command_without_configuration_refuses_keys(tmp_path):
     done = script("export", "folder", "--output=x", "--epochs=3", cwd=tmp_path)
     assert done.returncode == 2

@@ -7,19 +7,19 @@ import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from recbole_darec.command_line import parse_command_line
-from recbole_darec.config import Config
-from recbole_darec.data.side_configuration import check_side_configuration
 from recbole_darec.experiment.files import sole_user, write_text
 from recbole_darec.experiment.plan import PlannedRun, check_names, save_plan
 from recbole_darec.experiment.published import Published, known
-from recbole_darec.experiment.results import write_runs
 from recbole_darec.experiment.runner import Runner, add_runner_arguments, show_plan
 from recbole_darec.keys import ConfigError
+
+if TYPE_CHECKING:
+    from recbole_darec.config import Config
 
 DESCRIPTION = "Run published experiments and print our numbers beside theirs."
 EXAMPLE = """\
@@ -84,6 +84,9 @@ def _plan(
 
 
 def _planned(result: Published, seed: int, keys: Sequence[str]) -> PlannedRun:
+    from recbole_darec.config import Config
+    from recbole_darec.data.side_configuration import check_side_configuration
+
     config = Config(config_dict={**result.config, "seed": seed}, command_line=keys)
     check_side_configuration(config)
     _check_computed(result, config)
@@ -98,6 +101,8 @@ def _carry_out(
     output: Path,
     args: argparse.Namespace,
 ) -> int:
+    from recbole_darec.experiment.results import write_runs
+
     runs = list({run.name: run for _, own in planned for run in own}.values())
     if args.dry_run:
         show_plan(runs, output)
