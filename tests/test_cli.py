@@ -98,16 +98,21 @@ def test_help_names_the_program_that_was_started(monkeypatch, capsys, started, s
         assert not other & set(said.split())
 
 
+def run_alone(code):
+    """Run code in a process that has imported nothing."""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_importing_the_package_imports_neither_ray_nor_an_encoder(tmp_path):
     code = (
         "import sys, recbole_darec, recbole_darec.cli, recbole_darec.quick_start\n"
         "heavy = {'ray', 'transformers', 'sentence_transformers'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
-    )
-    assert done.returncode == 0, done.stderr
+    run_alone(code)
 
 
 @pytest.mark.parametrize("command", list(_COMMANDS))
@@ -127,10 +132,7 @@ def test_help_loads_no_pytorch():
         "        main([*command, '--help'])\n"
         "    assert not {'torch', 'recbole'} & set(sys.modules), command\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
-    )
-    assert done.returncode == 0, done.stderr
+    run_alone(code)
 
 
 def test_a_command_without_configuration_refuses_keys(tmp_path):
