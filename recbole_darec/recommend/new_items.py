@@ -23,7 +23,7 @@ from recbole_darec.load import Run
 
 SPACES = ("raw", "shared")
 _TITLE = 60
-_ROUNDING = 1e-5
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -141,8 +141,8 @@ def _semantic_rows(run: Run, vectors: np.ndarray, space: str) -> tuple[np.ndarra
         raw, mean = run.dataset.side_embeddings(run.dataset.iid_field).numpy()
         centred = raw - mean
         # missing_text: mean has put this very mean, but for rounding, where there was no text.
-        lengths = np.linalg.norm(centred, axis=1)
-        centred[lengths <= _ROUNDING * np.linalg.norm(mean)] = 0
+        lengths, largest = np.linalg.norm(centred, axis=1), np.linalg.norm(raw, axis=1).max()
+        centred[lengths <= _ROUNDING * largest] = 0
         return normalize(centred), normalize(vectors - mean)
     encoders = alignment.encoders()
     encoder = encoders.get("L shared", encoders.get("L projected"))

@@ -79,10 +79,12 @@ def test_the_shared_space_of_rlmrec_con_is_its_projection(finished, item_texts):
 
 
 @pytest.mark.parametrize("missing", ["mask", "mean"])
-def test_items_without_text_are_no_neighbours(finished, small_data, tmp_path, missing):
+@pytest.mark.parametrize("offset", [0, 3, 100])
+def test_items_without_text_are_no_neighbours(finished, small_data, tmp_path, missing, offset):
     """The mean that stands for a missing text is nothing, once the mean is subtracted."""
     ids = pd.read_csv(small_data / "small" / "small.item", sep="\t", dtype=str)["item_id:token"]
-    rows = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32) + 3
+    rows = np.random.default_rng(0).normal(size=(40, 6))
+    rows = (rows - rows.mean(axis=0) + offset).astype(np.float32)
     place = tmp_path / f"{missing}.npz"
     np.savez(place, ids=ids[:40].to_numpy(dtype=str), embeddings=rows)
     run = load(finished(item_embedding_file=str(place), item_template=None, missing_text=missing))
