@@ -88,6 +88,9 @@ def _reopen(config: Config) -> tuple[Config, RunFolder]:
             f"{folder.config} says allow_pickle: True, and reading a pickle can run code; give "
             "--allow_pickle=True again if you made that folder yourself"
         )
+    if not theirs["allow_pickle"]:
+        # RecBole would read the file that it saved, or that somebody planted.
+        theirs["save_dataloaders"] = False
     given = set(config.external_config_dict) - {"resume"}
     mine, kept = config.resolved(), theirs.resolved()
     changed = [key for key in sorted(given) if mine[key] != kept.get(key)]

@@ -247,21 +247,35 @@ class Payload:
         return Path.touch, (self.mark,)
 
 
-def test_a_pickled_dataset_in_the_way_is_not_read(run, settings, tmp_path):
+@pytest.mark.parametrize("saving", [{}, {"save_dataset": True}, {"save_dataloaders": True}])
+def test_pickled_data_in_the_way_are_not_read(run, settings, tmp_path, saving):
     mark = tmp_path / "executed"
-    folder = Path(run("BPR", epochs=1)["run_folder"])
+    folder = Path(run("BPR", epochs=1, **saving)["run_folder"])
     planted = pickle.dumps(Payload(mark))
-    (folder / "small-Dataset.pth").write_bytes(planted)
+    for name in ("small-Dataset.pth", "small-for-BPR-dataloader.pth"):
+        (folder / name).write_bytes(planted)
+        (Path(settings["checkpoint_dir"]) / name).write_bytes(planted)
     (folder / "metrics.json").unlink()
     (folder / "last.pth").touch()
     with pytest.raises(ConfigError, match="cannot be read: it is truncated"):
         run_recbole_darec(config_dict={"resume": str(folder)})
-    saved = Path(settings["checkpoint_dir"])
-    (saved / "small-Dataset.pth").write_bytes(planted)
-    create_dataset(Config("BPR", "small", config_dict=settings))
+    create_dataset(Config("BPR", "small", config_dict={**settings, **saving}))
     assert not mark.exists()
     pickle.loads(planted)
     assert mark.exists()
+
+
+def test_saved_loaders_give_the_numbers_of_others(run):
+    plain, saving = run("BPR"), run("BPR", save_dataloaders=True)
+    file = Path(saving["run_folder"], "small-for-BPR-dataloader.pth")
+    reading = run("BPR", dataloaders_save_path=str(file), allow_pickle=True)
+    assert_same_numbers(plain, saving)
+    assert_same_numbers(plain, reading)
+
+
+def test_a_dataset_is_saved_where_recbole_saves_it(run):
+    folder = Path(run("BPR", epochs=1, save_dataset=True)["run_folder"])
+    assert pickle.loads((folder / "small-Dataset.pth").read_bytes()).dataset_name == "small"
 
 
 def test_a_folder_cannot_allow_pickles_by_itself(run):

@@ -8,6 +8,7 @@ from logging import getLogger
 from typing import Any
 
 import recbole.data.utils as recbole_data
+import torch
 from recbole.data.dataloader import FullSortEvalDataLoader, TrainDataLoader
 from recbole.utils import ModelType
 
@@ -46,13 +47,16 @@ def create_dataset(config: Config) -> Any:
 
 def _recboles_dataset(config: Config) -> Any:
     """RecBole's dataset; it would unpickle one that it finds in ``checkpoint_dir``, unasked."""
-    kept = config["checkpoint_dir"]
-    if not config["save_dataset"]:
-        config["checkpoint_dir"] = os.devnull
+    kept = {key: config[key] for key in ("checkpoint_dir", "save_dataset")}
+    config["checkpoint_dir"], config["save_dataset"] = os.devnull, False
     try:
-        return recbole_data.create_dataset(config)
+        dataset = recbole_data.create_dataset(config)
     finally:
-        config["checkpoint_dir"] = kept
+        for key, value in kept.items():
+            config[key] = value
+    if config["save_dataset"] and dataset.config is config:
+        dataset.save()
+    return dataset
 
 
 _EMPTY = (
@@ -77,8 +81,7 @@ def prepare_data(config: Config, dataset: Any) -> tuple[Any, Any, Any]:
                 "key 'mask_valid_at_test' is False, but saved dataloaders leave validation items "
                 "out of the test ranking; do without dataloaders_save_path and save_dataloaders"
             )
-        loaders: tuple[Any, Any, Any] = recbole_data.data_preparation(config, dataset)
-        return loaders
+        return _recboles_loaders(config, dataset)
     splits = _splits(config, dataset)
     for name, split in zip(("training", "validation", "test"), splits, strict=True):
         if len(split.inter_feat) == 0 and name != "validation":
@@ -102,6 +105,16 @@ def prepare_data(config: Config, dataset: Any) -> tuple[Any, Any, Any]:
         f"eval_args: [{config['eval_args']}]"
     )
     return train, valid, test
+
+
+def _recboles_loaders(config: Config, dataset: Any) -> tuple[Any, Any, Any]:
+    """RecBole's loaders, read or saved; to save them it has taken out what shuffles them."""
+    loaders: tuple[Any, Any, Any] = recbole_data.data_preparation(config, dataset)
+    for loader in loaders:
+        if loader.generator is None:
+            loader.generator = torch.Generator().manual_seed(config["seed"])
+            loader.sampler.generator = loader.generator
+    return loaders
 
 
 def _splits(config: Config, dataset: Any) -> Any:
