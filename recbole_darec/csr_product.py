@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import scipy.sparse as sp
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
@@ -35,6 +36,27 @@ def csr_product(matrix: Tensor, x: Tensor) -> Tensor:
             tile = slice(start, start + _TILE)
             out[:, tile] = weighted_bags(*parts, x[:, tile])
         return out
+
+
+def product_of_few_rows(matrix: Tensor, x: Tensor, rows: Tensor) -> Tensor:
+    """``matrix @ x`` for a symmetric matrix on a CPU and an ``x`` most of whose rows are 0.
+
+    By the symmetry the columns that count are the rows of the same numbers, which CSR has at hand.
+
+    Args:
+        matrix: symmetric sparse CSR ``(n, n)``.
+        x: ``(n, d)``.
+        rows: ascending numbers of the rows of ``x`` that are not 0.
+    """
+    parts = matrix.values(), matrix.col_indices(), matrix.crow_indices()
+    whole = sp.csr_matrix(tuple(part.numpy() for part in parts), shape=matrix.shape)
+    columns = whole[rows.numpy()].T.tocsr()
+    offsets, places, weights = map(
+        torch.from_numpy, (columns.indptr, columns.indices, columns.data)
+    )
+    with torch.autocast("cpu", enabled=False), torch.no_grad():
+        few = x.index_select(0, rows).to(matrix.dtype)
+        return weighted_bags(offsets, places, weights, few)
 
 
 def weighted_bags(offsets: Tensor, rows: Tensor, weights: Tensor, x: Tensor) -> Tensor:

@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from recbole_darec.blocked_csr import BlockedCsr
-from recbole_darec.csr_product import csr_product
+from recbole_darec.csr_product import csr_product, product_of_few_rows
 from recbole_darec.edge_pattern import EdgePattern
 
 # Nodes beyond which their representations (at a width of 64, 16 MiB) leave a CPU's cache.
 _LARGE = 2**16
+# Share of the entries up to which it is faster to gather them than to multiply by all of them.
+_FEW = 1 / 4
 
 
 class _SymmetricProduct(torch.autograd.Function):
@@ -41,8 +43,9 @@ class _SymmetricSmoothing(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, adjacency: Adjacency, n_layers: int, scale: float) -> Tensor:
         ctx.adjacency, ctx.n_layers, ctx.scale = adjacency, n_layers, scale
         x = x.to(adjacency.matrix.dtype)
-        out = x
-        for _ in range(n_layers):
+        # Of a gradient, only the rows of the batch are other than 0.
+        out = adjacency.product_of_few_rows(x).add_(x)
+        for _ in range(n_layers - 1):
             out = adjacency.product(out).add_(x)
         return out.mul_(scale)
 
@@ -70,6 +73,20 @@ class Adjacency:
     def product(self, x: Tensor) -> Tensor:
         """``A x`` without gradients, in the dtype of the matrix."""
         return csr_product(self.matrix, x) if self.blocked is None else self.blocked.product(x)
+
+    def product_of_few_rows(self, x: Tensor) -> Tensor:
+        """``A x`` as ``product``, at the cost of the edges of the rows of ``x`` that are not 0.
+
+        Where these are many, or the matrix is not a large one on a CPU, it is ``product`` itself.
+        """
+        if self.blocked is None:
+            return self.product(x)
+        crow = self.matrix.crow_indices()
+        rows = torch.from_numpy(x.detach().numpy().any(1).nonzero()[0])
+        edges = int((crow[rows + 1] - crow[rows]).sum())
+        if edges > _FEW * self.matrix.values().numel():
+            return self.product(x)
+        return product_of_few_rows(self.matrix, x, rows)
 
     def propagate(self, x: Tensor) -> Tensor:
         """One step ``A x``: ``(n_users + n_items, d) -> (n_users + n_items, d)``."""

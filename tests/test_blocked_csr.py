@@ -86,5 +86,50 @@ def test_gradients_through_blocks_are_exact(large):
     assert gradcheck(lambda x: graph.drop_edges(0.3, True, seeded()).smooth(x, 2, 0.5), x)
 
 
+@pytest.mark.parametrize("n_rows", [0, 1, 4, 50])
+def test_few_rows_are_multiplied_at_the_cost_of_their_edges(large, n_rows, monkeypatch):
+    kept = torch.randperm(50, generator=seeded())[:n_rows]
+    x = torch.zeros(50, 40).index_copy(0, kept, torch.randn(n_rows, 40, generator=seeded()))
+    rows = []
+    monkeypatch.setattr(
+        graph_module,
+        "product_of_few_rows",
+        lambda *args, product=graph_module.product_of_few_rows: (
+            rows.append(args[2].tolist()) or product(*args)
+        ),
+    )
+    for view in (large.adjacency, large.drop_edges(0.4, True, seeded())):
+        expected = view.matrix.to_dense() @ x
+        torch.testing.assert_close(view.product_of_few_rows(x), expected, atol=1e-6, rtol=0)
+    assert rows == ([sorted(kept.tolist())] * 2 if n_rows < 50 else [])
+
+
+def test_a_batchs_gradient_is_smoothed_by_its_own_rows_first(large, monkeypatch):
+    graph, x = large.double(), torch.randn(50, 3, dtype=torch.float64, requires_grad=True)
+    products = []
+    monkeypatch.setattr(
+        BlockedCsr,
+        "product",
+        lambda self, x, product=BlockedCsr.product: products.append(1) or product(self, x),
+    )
+    smoothed = graph.smooth(x, 3, 0.25)
+    assert len(products) == 3
+    upstream = torch.zeros(50, 3, dtype=torch.float64)
+    upstream[[2, 40]] = torch.randn(2, 3, dtype=torch.float64)
+    (found,) = torch.autograd.grad(smoothed, x, upstream)
+    assert len(products) == 5
+    dense = graph.adjacency.matrix.to_dense()
+    powers = [torch.linalg.matrix_power(dense, k) for k in range(4)]
+    torch.testing.assert_close(found, 0.25 * sum(powers) @ upstream)
+
+
+def test_rows_too_small_to_square_still_count(large):
+    x = torch.zeros(50, 2)
+    x[7] = 1e-30
+    expected = csr_product(large.adjacency.matrix, x)
+    assert torch.equal(large.adjacency.product_of_few_rows(x), expected)
+    assert expected.any()
+
+
 def seeded():
     return torch.Generator().manual_seed(3)
