@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from recbole.data.interaction import Interaction
+from recbole.model.general_recommender import LightGCN as RecBoleLightGCN
 
 from recbole_darec.backbone.recbole import RecBoleBackbone
 from recbole_darec.keys import ConfigError
@@ -148,6 +149,19 @@ def test_given_ego_and_changed_output_enter_the_loss(backbone, small_batch, name
 def test_models_that_cannot_serve_are_refused_with_the_reason(backbone, name, message):
     with pytest.raises(ConfigError, match=rf"'recbole/{name}' cannot serve: .*{message}"):
         backbone(name)
+
+
+@pytest.mark.parametrize(
+    "returned", [lambda users, items: users, lambda users, items: (items, users)]
+)
+def test_a_forward_pass_that_returns_something_else_is_refused(
+    recbole_setting, monkeypatch, returned
+):
+    forward = RecBoleLightGCN.forward
+    monkeypatch.setattr(RecBoleLightGCN, "forward", lambda self: returned(*forward(self)))
+    config, dataset = recbole_setting("LightGCN", backbone="recbole/LightGCN")
+    with pytest.raises(ConfigError, match="'recbole/LightGCN' cannot serve: its forward pass does"):
+        RecBoleBackbone.from_dataset(config, dataset)
 
 
 @pytest.mark.skipif(importlib.util.find_spec("faiss") is not None, reason="faiss is installed")
