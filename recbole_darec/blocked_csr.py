@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from recbole_darec.csr_product import weighted_bags
+from recbole_darec.freed_memory import keep_freed_memory
 
 
 class _Block(NamedTuple):
@@ -48,6 +49,7 @@ class BlockedCsr:
             values: ``(n_entries,)``.
             side: rows and columns of a block; 8 MiB of single precision at a width of 64.
         """
+        keep_freed_memory()
         order = torch.empty(col.numel(), dtype=torch.int32)
         blocks: list[_Block] = []
         for first in range(0, crow.numel() - 1, side):
@@ -58,11 +60,16 @@ class BlockedCsr:
         """Other values at the same places, in the order of the CSR matrix, ``(n_entries,)``."""
         return replace(self, values=values.index_select(0, self.order))
 
-    def product(self, x: Tensor) -> Tensor:
-        """The matrix times ``x``, ``(n, d) -> (n, d)``, as ``csr_product`` otherwise."""
+    def product(self, x: Tensor, added: Tensor | None = None) -> Tensor:
+        """The matrix times ``x``, ``(n, d) -> (n, d)``, as ``csr_product`` otherwise.
+
+        Args:
+            x: ``(n, d)``.
+            added: to the product, where given, ``(n, d)``: free of charge.
+        """
         with torch.autocast("cpu", enabled=False), torch.no_grad():
             x = x.to(self.values.dtype).contiguous()
-            out = torch.zeros_like(x)
+            out = torch.zeros_like(x) if added is None else added.to(x.dtype, copy=True)
             for first, entries, offsets in self.blocks:
                 bags = weighted_bags(offsets, self.col[entries], self.values[entries], x)
                 out[first : first + len(bags)] += bags
