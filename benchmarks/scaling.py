@@ -37,13 +37,12 @@ compat.install()
 from recbole.data.interaction import Interaction  # noqa: E402
 
 from recbole_darec.alignment.darec import DaRec  # noqa: E402
-from recbole_darec.backbone.lightgcn import LightGCN  # noqa: E402
 from recbole_darec.backbone.objectives import bpr_loss  # noqa: E402
-from recbole_darec.config import Config  # noqa: E402
+from recbole_darec.config import BARE, Config  # noqa: E402
 from recbole_darec.data.sampler import create_samplers  # noqa: E402
 from recbole_darec.data.side_embeddings import SideEmbeddings  # noqa: E402
 from recbole_darec.data.train_loader import TrainLoader  # noqa: E402
-from recbole_darec.graph import BipartiteGraph  # noqa: E402
+from recbole_darec.model.aligned_recommender import AlignedRecommender  # noqa: E402
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
@@ -61,6 +60,10 @@ class Synthetic:
 
     def __len__(self) -> int:
         return len(self.inter_feat)
+
+    def num(self, field: str) -> int:
+        """Number of users or of items, the padding among them."""
+        return self.user_num if field == self.uid_field else self.item_num
 
     def copy_field_property(self, *names: str) -> None:
         """Nothing to copy."""
@@ -95,7 +98,7 @@ def side(n: int, width: int, seed: int) -> SideEmbeddings:
     return SideEmbeddings(table, np.arange(n) > 0)
 
 
-def alignment_seconds(config: Config, backbone: LightGCN, batch: Any, args: Any) -> float:
+def alignment_seconds(config: Config, backbone: Any, batch: Any, args: Any) -> float:
     """What DaRec's losses and their gradients add to the backbone's own, a median."""
     sides = side(backbone.n_users, args.width, 0), side(backbone.n_items, args.width, 1)
     darec = DaRec(config, backbone.dim, *sides)
@@ -121,19 +124,20 @@ def measure(n: int, args: argparse.Namespace) -> dict[str, float]:
     warnings.simplefilter("ignore")
     torch.set_num_threads(args.threads)
     with tempfile.TemporaryDirectory() as folder:
-        config = empty_run(args, Path(folder))
+        config = empty_run("DaRec", args, Path(folder))
+        bare = empty_run(BARE, args, Path(folder))
     empty = peak_bytes()
     started = CLOCKS[args.clock]()
     splits = make_splits(n)
     loader = TrainLoader(config, splits[0], create_samplers(config, None, splits)[0], shuffle=True)
-    backbone = LightGCN(config, BipartiteGraph.from_dataset(splits[0]))
+    model = AlignedRecommender(bare, splits[0])
     start = CLOCKS[args.clock]() - started
-    optimizer = torch.optim.Adam(backbone.parameters(), fused=True)
+    optimizer = torch.optim.Adam(model.parameters(), fused=True)
     batches = iter(loader)
 
     def step() -> None:
         optimizer.zero_grad()
-        torch.stack(list(backbone.loss(next(batches), backbone()).values())).sum().backward()  # type: ignore[no-untyped-call]
+        torch.stack(model.calculate_loss(next(batches))).sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
 
     seconds = seconds_of(step, args.steps, args.clock)
@@ -144,13 +148,13 @@ def measure(n: int, args: argparse.Namespace) -> dict[str, float]:
         "step": seconds,
         "epoch": seconds * len(loader),
         "bytes": (peak - empty) / n,
-        "alignment": alignment_seconds(config, backbone, next(batches), args),
+        "alignment": alignment_seconds(config, model.backbone, next(batches), args),
     }
 
 
-def empty_run(args: argparse.Namespace, folder: Path) -> Config:
+def empty_run(model: str, args: argparse.Namespace, folder: Path) -> Config:
     """Configuration of a run on a dataset of no interactions, whose place others will take."""
-    (folder / "synthetic").mkdir()
+    (folder / "synthetic").mkdir(exist_ok=True)
     (folder / "synthetic" / "synthetic.inter").write_text("user_id:token\titem_id:token\n")
     settings = {
         "data_path": str(folder),
@@ -162,7 +166,7 @@ def empty_run(args: argparse.Namespace, folder: Path) -> Config:
         "load_col": {"inter": ["user_id", "item_id"]},
         "use_gpu": False,
     }
-    return Config("DaRec", "synthetic", config_dict=settings)
+    return Config(model, "synthetic", config_dict=settings)
 
 
 def in_own_process(n: int, argv: list[str]) -> dict[str, float]:

@@ -48,15 +48,32 @@ def product_of_few_rows(matrix: Tensor, x: Tensor, rows: Tensor) -> Tensor:
         x: ``(n, d)``.
         rows: ascending numbers of the rows of ``x`` that are not 0.
     """
+    columns = _rows_of_matrix(matrix, rows).T.tocsr()
+    return _scipy_product(columns, x.index_select(0, rows).to(matrix.dtype))
+
+
+def product_at_rows(matrix: Tensor, x: Tensor, rows: Tensor) -> Tensor:
+    """Some rows of ``matrix @ x`` on a CPU, ``(k, d)``.
+
+    Args:
+        matrix: sparse CSR ``(m, n)``.
+        x: ``(n, d)``.
+        rows: numbers of the rows, ``(k,)``.
+    """
+    return _scipy_product(_rows_of_matrix(matrix, rows), x.to(matrix.dtype))
+
+
+def _rows_of_matrix(matrix: Tensor, rows: Tensor) -> sp.csr_matrix:
     parts = matrix.values(), matrix.col_indices(), matrix.crow_indices()
     whole = sp.csr_matrix(tuple(part.numpy() for part in parts), shape=matrix.shape)
-    columns = whole[rows.numpy()].T.tocsr()
-    offsets, places, weights = map(
-        torch.from_numpy, (columns.indptr, columns.indices, columns.data)
-    )
+    return whole[rows.numpy()]
+
+
+def _scipy_product(matrix: sp.csr_matrix, x: Tensor) -> Tensor:
+    parts = (matrix.indptr, matrix.indices, matrix.data)
+    offsets, columns, weights = map(torch.from_numpy, parts)
     with torch.autocast("cpu", enabled=False), torch.no_grad():
-        few = x.index_select(0, rows).to(matrix.dtype)
-        return weighted_bags(offsets, places, weights, few)
+        return weighted_bags(offsets, columns, weights, x)
 
 
 def weighted_bags(offsets: Tensor, rows: Tensor, weights: Tensor, x: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from recbole_darec.blocked_csr import BlockedCsr
-from recbole_darec.csr_product import csr_product, product_of_few_rows
+from recbole_darec.csr_product import csr_product, product_at_rows, product_of_few_rows
 from recbole_darec.edge_pattern import EdgePattern
 
 # Nodes beyond which their representations (at a width of 64, 16 MiB) leave a CPU's cache.
@@ -40,22 +40,36 @@ class _SymmetricSmoothing(torch.autograd.Function):
     """``s sum_{k=0..K} A^k x`` by Horner's rule; self-adjoint as ``A`` is symmetric."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, adjacency: Adjacency, n_layers: int, scale: float) -> Tensor:
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        adjacency: Adjacency,
+        n_layers: int,
+        scale: float,
+        rows: Tensor | None = None,
+    ) -> Tensor:
         ctx.adjacency, ctx.n_layers, ctx.scale = adjacency, n_layers, scale
-        x = x.to(adjacency.matrix.dtype)
-        # Of a gradient, only the rows of the batch are other than 0.
-        out = adjacency.product_of_few_rows(x).add_(x)
-        for _ in range(n_layers - 1):
-            out = adjacency.product(out).add_(x)
+        out = x = x.to(adjacency.matrix.dtype)
+        for layer in range(n_layers):
+            if rows is not None and layer == n_layers - 1:
+                out = adjacency.product_at(rows, out, added=x)
+            elif layer == 0:
+                # Of a gradient, only the rows of the batch are other than 0.
+                out = adjacency.product_of_few_rows(out).add_(x)
+            else:
+                out = adjacency.product(out, added=x)
         return out.mul_(scale)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
-        return _smoothing(grads[0], ctx.adjacency, ctx.n_layers, ctx.scale), None, None, None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None]:
+        whole = _smoothing(grads[0], ctx.adjacency, ctx.n_layers, ctx.scale, None)
+        return whole, None, None, None, None
 
 
 _product: Callable[[Tensor, Adjacency], Tensor] = _SymmetricProduct.apply
-_smoothing: Callable[[Tensor, Adjacency, int, float], Tensor] = _SymmetricSmoothing.apply
+_smoothing: Callable[[Tensor, Adjacency, int, float, Tensor | None], Tensor] = (
+    _SymmetricSmoothing.apply
+)
 
 
 @dataclass(frozen=True)
@@ -70,9 +84,12 @@ class Adjacency:
     matrix: Tensor
     blocked: BlockedCsr | None = None
 
-    def product(self, x: Tensor) -> Tensor:
-        """``A x`` without gradients, in the dtype of the matrix."""
-        return csr_product(self.matrix, x) if self.blocked is None else self.blocked.product(x)
+    def product(self, x: Tensor, added: Tensor | None = None) -> Tensor:
+        """``A x``, or ``A x + added``, without gradients, in the dtype of the matrix."""
+        if self.blocked is not None:
+            return self.blocked.product(x, added)
+        product = csr_product(self.matrix, x)
+        return product if added is None else product.add_(added)
 
     def product_of_few_rows(self, x: Tensor) -> Tensor:
         """``A x`` as ``product``, at the cost of the edges of the rows of ``x`` that are not 0.
@@ -81,26 +98,47 @@ class Adjacency:
         """
         if self.blocked is None:
             return self.product(x)
-        crow = self.matrix.crow_indices()
         rows = torch.from_numpy(x.detach().numpy().any(1).nonzero()[0])
-        edges = int((crow[rows + 1] - crow[rows]).sum())
-        if edges > _FEW * self.matrix.values().numel():
+        if not self._few(rows):
             return self.product(x)
         return product_of_few_rows(self.matrix, x, rows)
+
+    def product_at(self, rows: Tensor, x: Tensor, added: Tensor) -> Tensor:
+        """``A x + added`` as ``product``, at the cost of the edges of some rows; 0 elsewhere.
+
+        Where these are many, or the matrix is not a large one on a CPU, it is ``product`` itself.
+
+        Args:
+            rows: numbers of rows, each once, ``(k,)``.
+            x: ``(n, d)``.
+            added: ``(n, d)``.
+        """
+        if self.blocked is None or not self._few(rows):
+            return self.product(x, added)
+        out = x.new_zeros(x.shape, dtype=self.matrix.dtype)
+        return out.index_copy_(0, rows, product_at_rows(self.matrix, x, rows).add_(added[rows]))
+
+    def _few(self, rows: Tensor) -> bool:
+        crow = self.matrix.crow_indices()
+        edges = int((crow[rows + 1] - crow[rows]).sum())
+        return edges <= _FEW * self.matrix.values().numel()
 
     def propagate(self, x: Tensor) -> Tensor:
         """One step ``A x``: ``(n_users + n_items, d) -> (n_users + n_items, d)``."""
         return _product(x, self)
 
-    def smooth(self, x: Tensor, n_layers: int, scale: float = 1.0) -> Tensor:
+    def smooth(
+        self, x: Tensor, n_layers: int, scale: float = 1.0, rows: Tensor | None = None
+    ) -> Tensor:
         """Scaled sum of all layers ``scale (x + A x + ... + A^n_layers x)``, in the shape of ``x``.
 
         Args:
             x: ``(n_users + n_items, d)``.
             n_layers: at least 1.
             scale: factor of the sum; it costs nothing.
+            rows: numbers of the rows that will be read, each once, ``(k,)``; others may be 0.
         """
-        return _smoothing(x, self, n_layers, scale)
+        return _smoothing(x, self, n_layers, scale, rows)
 
 
 class BipartiteGraph(nn.Module):
@@ -170,6 +208,11 @@ class BipartiteGraph(nn.Module):
     def n_edges(self) -> int:
         """Number of distinct (user, item) pairs."""
         return self.transposed.numel()
+
+    @property
+    def is_large(self) -> bool:
+        """Whether products are formed block by block, and cost less where few rows count."""
+        return self.values.device.type == "cpu" and self.n_nodes > _LARGE
 
     @property
     def adjacency(self) -> Adjacency:
@@ -257,7 +300,7 @@ class BipartiteGraph(nn.Module):
 
     def _blocks(self) -> BlockedCsr | None:
         """The whole graph block by block, formed when it is first asked for after a move."""
-        if self.values.device.type != "cpu" or self.n_nodes <= _LARGE:
+        if not self.is_large:
             self._blocked = None
         elif self._blocked is None or self._blocked.values.dtype != self.values.dtype:
             self._blocked = BlockedCsr.of(self.crow, self.col, self.values)

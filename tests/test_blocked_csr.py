@@ -110,7 +110,7 @@ def test_a_batchs_gradient_is_smoothed_by_its_own_rows_first(large, monkeypatch)
     monkeypatch.setattr(
         BlockedCsr,
         "product",
-        lambda self, x, product=BlockedCsr.product: products.append(1) or product(self, x),
+        lambda *args, product=BlockedCsr.product: products.append(1) or product(*args),
     )
     smoothed = graph.smooth(x, 3, 0.25)
     assert len(products) == 3
@@ -121,6 +121,40 @@ def test_a_batchs_gradient_is_smoothed_by_its_own_rows_first(large, monkeypatch)
     dense = graph.adjacency.matrix.to_dense()
     powers = [torch.linalg.matrix_power(dense, k) for k in range(4)]
     torch.testing.assert_close(found, 0.25 * sum(powers) @ upstream)
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 4, 50])
+def test_the_last_layer_goes_to_the_rows_that_are_read_where_they_are_few(large, n_rows):
+    graph, x = large.double(), torch.randn(50, 3, dtype=torch.float64)
+    rows = torch.randperm(50, generator=seeded())[:n_rows]
+    kept = torch.zeros(50, dtype=torch.bool).index_fill(0, rows, True)
+    for view in (graph.adjacency, graph.drop_edges(0.4, True, seeded())):
+        dense = view.matrix.to_dense()
+        for n_layers in (1, 3):
+            powers = [torch.linalg.matrix_power(dense, k) for k in range(n_layers + 1)]
+            expected = 0.25 * sum(powers) @ x
+            found = view.smooth(x, n_layers, 0.25, rows)
+            torch.testing.assert_close(found[kept], expected[kept])
+            assert bool(found[~kept].any()) == (n_rows == 50 and bool((~kept).any()))
+
+
+def test_the_gradient_of_the_rows_that_are_read_is_that_of_the_whole(large):
+    graph, x = large.double(), torch.randn(50, 3, dtype=torch.float64, requires_grad=True)
+    rows = torch.tensor([40, 2])
+    assert gradcheck(lambda x: graph.adjacency.smooth(x, 2, 0.5, rows)[rows], x)
+    upstream = torch.randn(2, 3, dtype=torch.float64)
+    partly, whole = (
+        torch.autograd.grad(graph.adjacency.smooth(x, 2, 0.5, r)[rows], x, upstream)[0]
+        for r in (rows, None)
+    )
+    assert torch.equal(partly, whole)
+
+
+def test_a_small_graph_smooths_all_rows():
+    graph = BipartiteGraph(np.array([0, 1]), np.array([0, 1]), 2, 2)
+    x = torch.randn(4, 3)
+    assert not graph.is_large
+    assert torch.equal(graph.adjacency.smooth(x, 2, 1.0, torch.tensor([0])), graph.smooth(x, 2))
 
 
 def test_rows_too_small_to_square_still_count(large):

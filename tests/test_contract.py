@@ -15,6 +15,7 @@ from recbole.data.interaction import Interaction
 from recbole.utils import init_seed
 
 from recbole_darec import checkpoint, compat
+from recbole_darec import graph as graph_module
 from recbole_darec.backbone.recbole_models import SERVING
 from recbole_darec.config import BARE, Config
 from recbole_darec.data.dataset import SideEmbeddingDataset
@@ -213,6 +214,51 @@ def test_with_weight_0_nothing_is_added_to_the_scored_rows(build, batch, score):
     bare = trained(build(BARE, "LightGCN"), batch)
     idle = trained(build("DaRec", "LightGCN", alignment_weight=0.0, score=score), batch)
     assert torch.equal(all_scores(bare), all_scores(idle))
+
+
+@pytest.mark.parametrize(("backbone", "alignment"), [*PAIRS, *((b, BARE) for b in BACKBONES)])
+def test_on_a_large_graph_a_step_reads_no_other_rows_than_it_says(
+    build, batch, monkeypatch, backbone, alignment
+):
+    """Rows that are not made are 0: whoever read them would learn something else."""
+    monkeypatch.setattr(graph_module, "_LARGE", 1)
+    monkeypatch.setattr(graph_module, "_FEW", 1.0)
+    said = []
+    reads = AlignedRecommender._rows_read
+
+    def partly(self, *args):
+        said.append(reads(self, *args))
+        return said[-1]
+
+    gradients = []
+    for rows_read in (partly, lambda *args: None):
+        monkeypatch.setattr(AlignedRecommender, "_rows_read", rows_read)
+        model = build(alignment, backbone, alignment_weight=0.5, n_sampled=4, gen_mask_ratio=0.2)
+        init_seed(6, True)
+        model.begin_epoch(0)
+        model.train()
+        sum(model.calculate_loss(batch[:3])).backward()
+        gradients.append({n: p.grad for n, p in model.named_parameters() if p.grad is not None})
+    assert said, "the rows that it reads were not asked for"
+    assert all(
+        rows is not None and len(rows.unique()) < model.backbone.graph.n_nodes for rows in said
+    )
+    assert gradients[0].keys() == gradients[1].keys()
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradient, gradients[1][name], rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_on_a_large_graph_lightgcn_makes_the_rows_that_are_read(build, batch, monkeypatch):
+    monkeypatch.setattr(graph_module, "_LARGE", 1)
+    monkeypatch.setattr(graph_module, "_FEW", 1.0)
+    model = build("DaRec", "LightGCN", alignment_weight=0.0).train()
+    output = model._output(batch[:1], model.backbone.ego(), active=False)
+    users, items = (
+        rows.any(1).nonzero().flatten().tolist() for rows in (output.users, output.items)
+    )
+    assert users == batch["user_id"][:1].tolist()
+    assert items == sorted([batch["item_id"][0].item(), batch["neg_item_id"][0].item()])
+    assert model.eval()().items[1:].any(1).all()
 
 
 @pytest.mark.parametrize(("backbone", "alignment"), PAIRS)

@@ -80,6 +80,15 @@ class Alignment(nn.Module, ABC):
         """
         return {}
 
+    def reads(self, batch: Triples) -> Tensor | None:
+        """Numbers of the rows, users above items, that this step reads beside the batch's.
+
+        Asked in training after ``mask`` and before the forward pass, where the backbone has some
+        rows for less than all. The output's other rows may then be 0, so that ``fuse`` has to work
+        row by row. None, as by itself: any rows.
+        """
+        return None
+
     def mask(self, ego: Tensor) -> Tensor:
         """The backbone's input embeddings ``(n_users + n_items, ego_dim)``, some rows masked.
 

@@ -100,6 +100,7 @@ class DaRec(LossAlignment):
         self.detach: str = config["detach"]
         self.separate = config["structure"] == "separate"
         self.score: str = config["score"]
+        self._sample: tuple[Tensor, Tensor] | None = None
         self.fuses = self.score != "backbone" and config["alignment_weight"] != 0
         self._build_encoders(config)
         self._build_losses(config)
@@ -157,11 +158,17 @@ class DaRec(LossAlignment):
             for _ in range(2 if self.separate else 1)
         )
 
+    def rows(self, batch: Triples) -> Tensor | None:
+        """The sample of this step, which ``terms`` will find drawn."""
+        self._sample = users, items = self.sampler(batch)
+        return torch.cat([users, items + len(self.users_side.table)])
+
     def terms(
         self, output: CollaborativeOutput, batch: Triples, active: frozenset[str]
     ) -> dict[str, Tensor]:
         """The active terms on a sample of rows; see ``LossAlignment.terms``."""
-        users, items = self.sampler(batch)
+        users, items = self._sample or self.sampler(batch)
+        self._sample = None
         # The terms compare near-equal sums; in half precision their differences would be lost.
         with torch.autocast(output.users.device.type, enabled=False):
             return self._terms(self._rows(output, users, items), len(users), active)

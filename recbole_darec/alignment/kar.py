@@ -68,6 +68,10 @@ class KAR(Alignment):
         """No term: the adaptor learns through the backbone's own loss."""
         return {}
 
+    def reads(self, batch: Triples) -> Tensor | None:
+        """No row beside the batch's; see ``Alignment.reads``."""
+        return batch.users[:0]
+
     def fuse(self, output: CollaborativeOutput) -> CollaborativeOutput:
         """The representations with the adapted embeddings added."""
         users = self._added(output.users, self.users_side, self.users_experts, self.users_gate)

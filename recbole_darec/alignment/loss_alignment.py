@@ -60,6 +60,14 @@ class LossAlignment(Alignment):
         terms = self.terms(output, batch, active)
         return {name: terms[name] * factor for name in names}
 
+    def reads(self, batch: Triples) -> Tensor | None:
+        """See ``Alignment.reads``; steps that ``alignment_every`` leaves out read no row."""
+        return batch.users[:0] if self.leaves_out() else self.rows(batch)
+
+    def rows(self, batch: Triples) -> Tensor | None:
+        """What ``terms`` will read beside the batch's rows; see ``Alignment.reads``."""
+        return None
+
     @abstractmethod
     def terms(
         self, output: CollaborativeOutput, batch: Triples, active: frozenset[str]

@@ -63,6 +63,10 @@ class RLMRecCon(LossAlignment):
         """See ``Alignment.encoders``."""
         return {"L projected": self.projection}
 
+    def rows(self, batch: Triples) -> Tensor | None:
+        """No row beside the batch's: all users are those of the texts."""
+        return batch.users[:0]
+
     def terms(
         self, output: CollaborativeOutput, batch: Triples, active: frozenset[str]
     ) -> dict[str, Tensor]:

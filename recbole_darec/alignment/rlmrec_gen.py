@@ -81,6 +81,10 @@ class RLMRecGen(LossAlignment):
         masked[self.seeds] = True
         return torch.where(masked, self.mask_token, ego)
 
+    def rows(self, batch: Triples) -> Tensor | None:
+        """The rows that the last ``mask`` chose."""
+        return self.seeds
+
     def terms(
         self, output: CollaborativeOutput, batch: Triples, active: frozenset[str]
     ) -> dict[str, Tensor]:

@@ -70,6 +70,18 @@ class Backbone(nn.Module, ABC):
                 ``self.ego()``, so that an alignment may mask rows of them.
         """
 
+    def forward_at(self, rows: Tensor, ego: Tensor) -> CollaborativeOutput:
+        """As ``forward``, for a step that reads some rows only; the others may be 0.
+
+        By itself all rows; a backbone that has some of them for less says so here.
+
+        Args:
+            rows: numbers of the rows, users above items, each once, ``(k,)``.
+            ego: see ``forward``.
+        """
+        output: CollaborativeOutput = self(ego)
+        return output
+
     @abstractmethod
     def loss(self, interaction: Any, output: CollaborativeOutput) -> dict[str, Tensor]:
         """The backbone's own objective as named scalar terms, already weighted.

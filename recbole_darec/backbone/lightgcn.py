@@ -39,14 +39,19 @@ class LightGCN(PairwiseBackbone):
         self._keep_rate: float = config["keep_rate"]
         self._layer_scale = 1.0 if config["layer_aggregation"] == "sum" else 1 / (self.n_layers + 1)
 
-    def forward(self, ego: Tensor | None = None) -> CollaborativeOutput:
-        """See ``Backbone.forward``."""
+    def forward(self, ego: Tensor | None = None, rows: Tensor | None = None) -> CollaborativeOutput:
+        """See ``Backbone.forward``, and ``forward_at`` for ``rows``."""
         ego = self.ego() if ego is None else ego
-        return self.output(self.aggregate(self._training_graph(), ego))
+        return self.output(self.aggregate(self._training_graph(), ego, rows))
 
-    def aggregate(self, adjacency: Adjacency, ego: Tensor) -> Tensor:
-        """Mean or sum of all layers over the graph or a view of it, in the shape of ``ego``."""
-        return adjacency.smooth(ego, self.n_layers, self._layer_scale)
+    def forward_at(self, rows: Tensor, ego: Tensor) -> CollaborativeOutput:
+        """See ``Backbone.forward_at``: the last layer is propagated to these rows alone."""
+        output: CollaborativeOutput = self(ego, rows)
+        return output
+
+    def aggregate(self, adjacency: Adjacency, ego: Tensor, rows: Tensor | None = None) -> Tensor:
+        """Mean or sum of all layers over the graph or a view of it; see ``Adjacency.smooth``."""
+        return adjacency.smooth(ego, self.n_layers, self._layer_scale, rows)
 
     def _training_graph(self) -> Adjacency:
         if self.training and self._keep_rate < 1:

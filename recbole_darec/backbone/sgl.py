@@ -57,10 +57,10 @@ class SGL(LightGCN):
         self._contrast_negatives: bool = config["ssl_negatives"]
         self._views: tuple[View, View] | None = None
 
-    def forward(self, ego: Tensor | None = None) -> CollaborativeOutput:
-        """See ``Backbone.forward``; in training the two views are in ``extras["views"]``."""
+    def forward(self, ego: Tensor | None = None, rows: Tensor | None = None) -> CollaborativeOutput:
+        """See ``LightGCN.forward``; in training the two views are in ``extras["views"]``."""
         ego = self.ego() if ego is None else ego
-        output = super().forward(ego)
+        output = super().forward(ego, rows)
         if self.training:
             output.extras["views"] = [self._encode(view, ego) for view in self._current_views()]
         return output

@@ -45,8 +45,11 @@ class SimGCL(LightGCN):
         self._tau: float = config["ssl_tau"]
         self._weight: float = config["ssl_weight"]
 
-    def forward(self, ego: Tensor | None = None) -> CollaborativeOutput:
-        """See ``Backbone.forward``; in training the two views are in ``extras["views"]``."""
+    def forward(self, ego: Tensor | None = None, rows: Tensor | None = None) -> CollaborativeOutput:
+        """See ``Backbone.forward``; in training the two views are in ``extras["views"]``.
+
+        The contrast reads all rows, whatever ``rows`` says.
+        """
         ego = self.ego() if ego is None else ego
         adjacency = self._training_graph()
         nodes = self.aggregate(adjacency, ego)
