@@ -25,6 +25,12 @@ def rows_of(table: Tensor, ids: Tensor) -> Tensor:
     return F.embedding(ids, table)
 
 
+def split_rows(rows: Tensor, n_users: int) -> tuple[Tensor, Tensor]:
+    """Ids of the users and of the items among numbers of rows, users above items."""
+    is_user = rows < n_users
+    return rows[is_user], rows[~is_user] - n_users
+
+
 class _Densify(torch.autograd.Function):
     """The identity; of a gradient that is sparse it makes a dense one."""
 

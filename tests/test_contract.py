@@ -216,48 +216,82 @@ def test_with_weight_0_nothing_is_added_to_the_scored_rows(build, batch, score):
     assert torch.equal(all_scores(bare), all_scores(idle))
 
 
+@pytest.fixture
+def all_large(monkeypatch):
+    """Every graph counts as large, and some rows always as few."""
+    monkeypatch.setattr(graph_module, "_LARGE", 1)
+    monkeypatch.setattr(graph_module, "_FEW", 1.0)
+
+
+@pytest.fixture
+def gradients(build, batch, monkeypatch):
+    """Gradients of a step on few interactions, of the rows that it says it reads or of all rows."""
+
+    def gradients(model, backbone, partly, **keys):
+        said = []
+        reads = AlignedRecommender._rows_read
+
+        def rows_read(self, interaction):
+            said.append(reads(self, interaction))
+            return said[-1] if partly else None
+
+        with monkeypatch.context() as patch:
+            patch.setattr(AlignedRecommender, "_rows_read", rows_read)
+            model = build(model, backbone, **{"alignment_weight": 0.5, "n_sampled": 4}, **keys)
+            init_seed(6, True)
+            model.begin_epoch(0)
+            model.train()
+            sum(model.calculate_loss(batch[:3])).backward()
+        n_nodes = model.backbone.graph.n_nodes
+        few = [rows is not None and len(rows.unique()) < n_nodes for rows in said]
+        assert few == [model.backbone.reads_batch]
+        return {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
+
+    return gradients
+
+
+def assert_same(found, expected):
+    assert found.keys() == expected.keys()
+    for name, gradient in found.items():
+        torch.testing.assert_close(gradient, expected[name], rtol=1e-4, atol=1e-6, msg=name)
+
+
 @pytest.mark.parametrize(("backbone", "alignment"), [*PAIRS, *((b, BARE) for b in BACKBONES)])
-def test_on_a_large_graph_a_step_reads_no_other_rows_than_it_says(
-    build, batch, monkeypatch, backbone, alignment
-):
+def test_a_step_reads_no_other_rows_than_it_says(all_large, gradients, backbone, alignment):
     """Rows that are not made are 0: whoever read them would learn something else."""
-    monkeypatch.setattr(graph_module, "_LARGE", 1)
-    monkeypatch.setattr(graph_module, "_FEW", 1.0)
-    said = []
-    reads = AlignedRecommender._rows_read
+    keys = {} if alignment == BARE else {"gen_mask_ratio": 0.2}
+    assert_same(*(gradients(alignment, backbone, partly, **keys) for partly in (True, False)))
 
-    def partly(self, *args):
-        said.append(reads(self, *args))
-        return said[-1]
 
-    gradients = []
-    for rows_read in (partly, lambda *args: None):
-        monkeypatch.setattr(AlignedRecommender, "_rows_read", rows_read)
-        model = build(alignment, backbone, alignment_weight=0.5, n_sampled=4, gen_mask_ratio=0.2)
-        init_seed(6, True)
-        model.begin_epoch(0)
-        model.train()
-        sum(model.calculate_loss(batch[:3])).backward()
-        gradients.append({n: p.grad for n, p in model.named_parameters() if p.grad is not None})
-    assert said, "the rows that it reads were not asked for"
-    assert all(
-        rows is not None and len(rows.unique()) < model.backbone.graph.n_nodes for rows in said
+@pytest.mark.parametrize("score", ["sum", "semantic"])
+def test_a_step_fuses_the_rows_that_are_read(gradients, score):
+    """On small graphs too."""
+    pair = (gradients("DaRec", "LightGCN", partly, score=score) for partly in (True, False))
+    assert_same(*pair)
+
+
+@pytest.mark.parametrize("alignment", ["KAR", "DaRec"])
+def test_other_rows_stay_as_the_backbone_made_them(build, alignment):
+    model = build(alignment, "MF", alignment_weight=0.5, score="semantic")
+    output = model.backbone()
+    fused, whole = (
+        model.alignment.fuse_at(torch.tensor([2, 20]), output),
+        model.alignment.fuse(output),
     )
-    assert gradients[0].keys() == gradients[1].keys()
-    for name, gradient in gradients[0].items():
-        torch.testing.assert_close(gradient, gradients[1][name], rtol=1e-4, atol=1e-6, msg=name)
+    torch.testing.assert_close(fused.users[2], whole.users[2])
+    torch.testing.assert_close(fused.items[8], whole.items[8])
+    for ours, made, row in ((fused.users, output.users, 2), (fused.items, output.items, 8)):
+        assert (ours != made).any(1).nonzero().tolist() == [[row]]
 
 
-def test_on_a_large_graph_lightgcn_makes_the_rows_that_are_read(build, batch, monkeypatch):
-    monkeypatch.setattr(graph_module, "_LARGE", 1)
-    monkeypatch.setattr(graph_module, "_FEW", 1.0)
-    model = build("DaRec", "LightGCN", alignment_weight=0.0).train()
-    output = model._output(batch[:1], model.backbone.ego(), active=False)
-    users, items = (
-        rows.any(1).nonzero().flatten().tolist() for rows in (output.users, output.items)
-    )
-    assert users == batch["user_id"][:1].tolist()
-    assert items == sorted([batch["item_id"][0].item(), batch["neg_item_id"][0].item()])
+def test_on_a_large_graph_lightgcn_makes_the_rows_that_are_read(all_large, build, batch):
+    model = build(BARE, "LightGCN").train()
+    rows = model._rows_read(batch[:1])
+    output = model.backbone.forward_at(rows, model.backbone.ego())
+    made = torch.cat([output.users, output.items]).any(1).nonzero().flatten()
+    assert made.tolist() == rows.tolist()
+    one = [batch[field][0].item() for field in ("user_id", "item_id", "neg_item_id")]
+    assert rows.tolist() == [one[0], *sorted(12 + item for item in one[1:])]
     assert model.eval()().items[1:].any(1).all()
 
 

@@ -83,9 +83,9 @@ class Alignment(nn.Module, ABC):
     def reads(self, batch: Triples) -> Tensor | None:
         """Numbers of the rows, users above items, that this step reads beside the batch's.
 
-        Asked in training after ``mask`` and before the forward pass, where the backbone has some
-        rows for less than all. The output's other rows may then be 0, so that ``fuse`` has to work
-        row by row. None, as by itself: any rows.
+        Asked in training after ``mask`` and before the forward pass, where some rows may cost less
+        than all; the output's other rows may then be 0, and ``fuse_at`` takes the place of
+        ``fuse``. None, as by itself: any rows.
         """
         return None
 
@@ -99,3 +99,12 @@ class Alignment(nn.Module, ABC):
     def fuse(self, output: CollaborativeOutput) -> CollaborativeOutput:
         """The representations that are scored and enter the backbone's own loss."""
         return output
+
+    def fuse_at(self, rows: Tensor, output: CollaborativeOutput) -> CollaborativeOutput:
+        """As ``fuse``, for a step that reads some rows only; by itself ``fuse``, row by row.
+
+        Args:
+            rows: numbers of the rows, users above items, each once, ``(k,)``.
+            output: what the backbone made; rows that are not read may be 0.
+        """
+        return self.fuse(output)

@@ -23,7 +23,7 @@ from recbole_darec.alignment.transform import TRANSFORMS, embedding_transform, t
 from recbole_darec.alignment.uniformity import UniformityLoss
 from recbole_darec.backbone.output import CollaborativeOutput
 from recbole_darec.data.side_embeddings import SideEmbeddings
-from recbole_darec.gather import sampled_rows
+from recbole_darec.gather import rows_of, sampled_rows, split_rows
 from recbole_darec.keys import Key
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ class DaRec(LossAlignment):
     similarity matrix) and ``loc`` (shared parts have the same preference centres). What the text
     available to us leaves open is a key each; docs/method.md says which.
 
-    A step touches a sample of rows only: its cost is independent of the numbers of users and
-    items, unless ``score`` is not ``backbone``.
+    A step encodes a sample of rows only, and the batch's where ``score`` is not ``backbone``: its
+    cost is independent of the numbers of users and items.
     """
 
     keys: ClassVar[Mapping[str, Key]] = {
@@ -195,22 +195,35 @@ class DaRec(LossAlignment):
         """The representations that are scored, as key ``score`` says.
 
         ``sum`` adds the collaborative shared and specific part to each row, ``semantic`` the
-        semantic shared part to each row that has an embedding. Both encode all rows. With
+        semantic shared part to each row that has an embedding. With
         ``alignment_weight: 0`` nothing is added: that is the bare backbone.
         """
         if not self.fuses:
             return output
-        users = self._fused(output.users, self.users_side)
-        items = self._fused(output.items, self.items_side)
+        users = output.users + self._added(output.users, self.users_side, slice(None))
+        items = output.items + self._added(output.items, self.items_side, slice(None))
         return CollaborativeOutput(users, items, output.extras)
 
-    def _fused(self, rows: Tensor, side: SideEmbeddings) -> Tensor:
+    def fuse_at(self, rows: Tensor, output: CollaborativeOutput) -> CollaborativeOutput:
+        """See ``Alignment.fuse_at``."""
+        if not self.fuses:
+            return output
+        users, items = split_rows(rows, len(output.users))
+        return CollaborativeOutput(
+            output.users.index_add(0, users, self._added(output.users, self.users_side, users)),
+            output.items.index_add(0, items, self._added(output.items, self.items_side, items)),
+            output.extras,
+        )
+
+    def _added(self, table: Tensor, side: SideEmbeddings, ids: Tensor | slice) -> Tensor:
+        """What is added to rows of one kind."""
         added: Tensor
         if self.score == "sum":
+            rows = table[ids] if isinstance(ids, slice) else rows_of(table, ids)
             added = self.collaborative_shared(rows) + self.collaborative_specific(rows)
         else:
-            added = self.semantic_shared(side.table) * side.present.unsqueeze(1)
-        return rows + added
+            added = self.semantic_shared(side.table[ids]) * side.present[ids, None]
+        return added
 
     def _disentanglement(
         self, rows: Sides, shared: Sides, active: frozenset[str]

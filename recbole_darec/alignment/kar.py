@@ -13,6 +13,7 @@ from recbole_darec.alignment.checks import require_one_width
 from recbole_darec.alignment.projection import Projection
 from recbole_darec.backbone.output import CollaborativeOutput
 from recbole_darec.data.side_embeddings import SideEmbeddings
+from recbole_darec.gather import split_rows
 from recbole_darec.keys import Key
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ class KAR(Alignment):
     Models*, RecSys 2024: experts shared by both kinds of knowledge and experts of each kind, mixed
     by a softmax gate of each kind. There the result augments a click-through model; here users and
     items are the two kinds, and a row becomes ``e + alignment_weight * adaptor(text)``. Rows
-    without an embedding stay as they are. There is no loss of its own. Each pass encodes all rows.
+    without an embedding stay as they are. There is no loss of its own. A step of training encodes
+    the batch's rows.
     """
 
     keys: ClassVar[Mapping[str, Key]] = {
@@ -74,14 +76,31 @@ class KAR(Alignment):
 
     def fuse(self, output: CollaborativeOutput) -> CollaborativeOutput:
         """The representations with the adapted embeddings added."""
-        users = self._added(output.users, self.users_side, self.users_experts, self.users_gate)
-        items = self._added(output.items, self.items_side, self.items_experts, self.items_gate)
+        users = output.users + self._users(slice(None))
+        items = output.items + self._items(slice(None))
         return CollaborativeOutput(users, items, output.extras)
 
-    def _added(
-        self, rows: Tensor, side: SideEmbeddings, own: nn.ModuleList, gate: Projection
+    def fuse_at(self, rows: Tensor, output: CollaborativeOutput) -> CollaborativeOutput:
+        """See ``Alignment.fuse_at``."""
+        users, items = split_rows(rows, len(output.users))
+        return CollaborativeOutput(
+            output.users.index_add(0, users, self._users(users)),
+            output.items.index_add(0, items, self._items(items)),
+            output.extras,
+        )
+
+    def _users(self, ids: Tensor | slice) -> Tensor:
+        return self._adapted(self.users_side, ids, self.users_experts, self.users_gate)
+
+    def _items(self, ids: Tensor | slice) -> Tensor:
+        return self._adapted(self.items_side, ids, self.items_experts, self.items_gate)
+
+    def _adapted(
+        self, side: SideEmbeddings, ids: Tensor | slice, own: nn.ModuleList, gate: Projection
     ) -> Tensor:
-        made = torch.stack([expert(side.table) for expert in [*self.shared, *own]], dim=2)
-        shares = gate(side.table).softmax(1).unsqueeze(2)
-        adapted: Tensor = (made @ shares).squeeze(2) * side.present.unsqueeze(1)
-        return rows + self.weight * adapted
+        """What is added to rows of one kind."""
+        texts, present = side.table[ids], side.present[ids, None]
+        made = torch.stack([expert(texts) for expert in [*self.shared, *own]], dim=2)
+        shares = gate(texts).softmax(1).unsqueeze(2)
+        adapted: Tensor = (made @ shares).squeeze(2) * present * self.weight
+        return adapted

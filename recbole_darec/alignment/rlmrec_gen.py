@@ -15,6 +15,7 @@ from recbole_darec.alignment.projection import Projection
 from recbole_darec.alignment.sampling import draw
 from recbole_darec.backbone.output import CollaborativeOutput
 from recbole_darec.data.side_embeddings import SideEmbeddings
+from recbole_darec.gather import split_rows
 from recbole_darec.keys import Key
 
 if TYPE_CHECKING:
@@ -97,9 +98,7 @@ class RLMRecGen(LossAlignment):
         """
         if self.seeds is None:
             raise RuntimeError("RLMRecGen reconstructs masked rows: call mask() in each step first")
-        n_users = len(output.users)
-        users = self.seeds[self.seeds < n_users]
-        items = self.seeds[self.seeds >= n_users] - n_users
+        users, items = split_rows(self.seeds, len(output.users))
         made = torch.cat([output.users[users], output.items[items]])
         targets = torch.cat([self.users_side.table[users], self.items_side.table[items]])
         return {"gen": self.loss(self.projection(made), targets)}

@@ -33,10 +33,13 @@ class Backbone(nn.Module, ABC):
         search_space: where to search them, in the syntax of RecBole's ``hyper.test``.
         fusible: whether ``loss`` reads the representations of the output that it is given, so that
             an alignment may change them.
+        reads_batch: whether ``loss`` reads no other rows of the output's users and items than the
+            batch's, so that the others need not be made.
         dim: width of the representations; the input embeddings may be narrower, as GCCF's.
     """
 
     fusible: bool = True
+    reads_batch: bool = False
     keys: ClassVar[Mapping[str, Key]] = {}
     search_space: ClassVar[Mapping[str, str]] = {}
 
@@ -73,7 +76,8 @@ class Backbone(nn.Module, ABC):
     def forward_at(self, rows: Tensor, ego: Tensor) -> CollaborativeOutput:
         """As ``forward``, for a step that reads some rows only; the others may be 0.
 
-        By itself all rows; a backbone that has some of them for less says so here.
+        Asked of a backbone whose ``loss`` ``reads_batch``. By itself all rows; one that has some of
+        them for less says so here.
 
         Args:
             rows: numbers of the rows, users above items, each once, ``(k,)``.

@@ -15,8 +15,13 @@ from recbole_darec.keys import Key
 
 
 class PairwiseBackbone(EmbeddingBackbone):
-    """A trainable table, BPR and L2."""
+    """A trainable table, BPR and L2.
 
+    A backbone with a loss of its own that reads more rows than the batch's sets ``reads_batch`` to
+    False again.
+    """
+
+    reads_batch = True
     keys: ClassVar[Mapping[str, Key]] = {
         **EmbeddingBackbone.keys,
         "bpr": Key(str, choices=("recbole", "softplus")),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from recbole_darec.alignment.base import Alignment
-from recbole_darec.backbone.base import Backbone, Triples
+from recbole_darec.backbone.base import Backbone
 from recbole_darec.backbone.output import CollaborativeOutput
 from recbole_darec.keys import ConfigError
 from recbole_darec.model.representation_recommender import RepresentationRecommender
@@ -57,34 +57,30 @@ class AlignedRecommender(RepresentationRecommender):
     def loss_terms(self, interaction: Any) -> dict[str, Tensor]:
         """The backbone's own terms and the weighted terms of the alignment."""
         alignment = self.alignment
-        if alignment is None:
-            output = self._output(interaction, self.backbone.ego(), active=False)
-            return self.backbone.loss(interaction, output)
         active = frozenset(self._weights)
         ego = self.backbone.ego()
-        ego = alignment.mask(ego) if active else ego
-        output = self._output(interaction, ego, active=bool(active))
-        terms = self.backbone.loss(interaction, alignment.fuse(output))
+        if alignment is not None and active:
+            ego = alignment.mask(ego)
+        rows = self._rows_read(interaction)
+        output = self.backbone(ego) if rows is None else self.backbone.forward_at(rows, ego)
+        if alignment is None:
+            return self.backbone.loss(interaction, output)
+        fused = alignment.fuse(output) if rows is None else alignment.fuse_at(rows, output)
+        terms = self.backbone.loss(interaction, fused)
         if active:
             raw = alignment(output, self.backbone.triples(interaction), active)
             terms |= {name: self._weights[name] * value for name, value in raw.items()}
         return terms
 
-    def _output(self, interaction: Any, ego: Tensor, active: bool) -> CollaborativeOutput:
-        """What the backbone makes of its embeddings, at least in the rows that this step reads."""
-        rows = None
-        if self.training and self.backbone.graph.is_large:
-            rows = self._rows_read(self.backbone.triples(interaction), active)
-        if rows is not None:
-            return self.backbone.forward_at(rows, ego)
-        output: CollaborativeOutput = self.backbone(ego)
-        return output
-
-    def _rows_read(self, batch: Triples, active: bool) -> Tensor | None:
-        """Numbers of the rows that a step reads, users above items, or None: any."""
-        n_users = self.backbone.n_users
+    def _rows_read(self, interaction: Any) -> Tensor | None:
+        """Numbers of the rows that a step reads, users above items; None where all cost no more."""
+        fuses = self.alignment is not None and self.alignment.fuses
+        cheaper = self.backbone.reads_batch and (fuses or self.backbone.graph.is_large)
+        if not (self.training and cheaper):
+            return None
+        batch, n_users = self.backbone.triples(interaction), self.backbone.n_users
         rows = [batch.users, batch.positives + n_users, batch.negatives + n_users]
-        if self.alignment is not None and (active or self.alignment.fuses):
+        if self.alignment is not None and (self._weights or fuses):
             more = self.alignment.reads(batch)
             if more is None:
                 return None
