@@ -14,7 +14,9 @@ from torch.autograd.function import once_differentiable
 from recbole_darec.gather import rows_of
 
 # Products held at a time: what stays in a CPU's cache, and what keeps a GPU busy.
-_BLOCK_ON_CPU, _BLOCK_ON_GPU = 2**20, 2**27
+_BLOCK_ON_CPU, _BLOCK_ON_GPU = 2**21, 2**27
+# Kernels of dense products are at their best at multiples of their tiles.
+_TILE = 32
 _LOG2_E = math.log2(math.e)
 _SAFE_POWER = 64
 
@@ -29,26 +31,29 @@ class _WeightedLogSumExp(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, anchors: Tensor, candidates: Tensor, weights: Tensor) -> Tensor:
         block = _BLOCK_ON_CPU if anchors.device.type == "cpu" else _BLOCK_ON_GPU
-        rows = min(max(1, block // len(candidates)), len(anchors))
+        rows = max(1, block // len(candidates))
+        rows = min(rows - rows % _TILE if rows > _TILE else rows, len(anchors))
         grad_anchors, grad_candidates = torch.empty_like(anchors), torch.zeros_like(candidates)
         total = anchors.new_zeros(())
-        # One buffer for all blocks: fresh pages would cost as much as a product. Powers of 2 are
-        # three times as fast as those of e.
-        buffer = anchors.new_empty(rows, len(candidates))
+        # One buffer for all blocks: fresh pages would cost as much as a product. An anchor is a
+        # column: the long side first is up to a quarter faster. Powers of 2 are three times as fast
+        # as those of e.
+        buffer = anchors.new_empty(rows * len(candidates))
         with torch.autocast(anchors.device.type, enabled=False):
             binary = anchors * _LOG2_E
             # Cosines over a usual temperature cannot overflow, so that no maximum need be found.
             large = bool(binary.norm(dim=1).amax() * candidates.norm(dim=1).amax() > _SAFE_POWER)
             for start in range(0, len(anchors), rows):
                 part = slice(start, start + rows)
-                products = torch.mm(binary[part], candidates.T, out=buffer[: len(anchors) - start])
-                top = products.amax(1, keepdim=True) if large else products.new_zeros(())
-                sums = (products.sub_(top) if large else products).exp2_().sum(1, keepdim=True)
-                weight = weights[part, None]
-                total += (weight * (sums.log2() + top)).sum() / _LOG2_E
-                scale = weight / sums
-                torch.mul(products @ candidates, scale, out=grad_anchors[part])
-                grad_candidates.addmm_(products.T, anchors[part] * scale)
+                shape = len(candidates), len(anchors[part])
+                products = buffer[: math.prod(shape)].view(shape)
+                torch.mm(candidates, binary[part].T, out=products)
+                top = products.amax(0) if large else products.new_zeros(())
+                sums = (products.sub_(top) if large else products).exp2_().sum(0)
+                total += (weights[part] * (sums.log2() + top)).sum() / _LOG2_E
+                scale = (weights[part] / sums)[:, None]
+                torch.mul(products.T @ candidates, scale, out=grad_anchors[part])
+                grad_candidates.addmm_(products, anchors[part] * scale)
         ctx.save_for_backward(grad_anchors, grad_candidates)
         return total
 
