@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from recbole_darec.config import Config
-from recbole_darec.embedding.encode import create_encoder
+from recbole_darec.embedding.encoders import create_encoder
 from recbole_darec.embedding.source import check_source, side_source
 from recbole_darec.embedding.text import atomic_file
 from recbole_darec.keys import ConfigError

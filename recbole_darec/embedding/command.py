@@ -133,7 +133,8 @@ def side_texts(config: Config, side: str, key: str) -> TextSource:
 
 
 def _show(config: Config, source: TextSource, count: int) -> None:
-    from recbole_darec.embedding.encode import Chunks, create_encoder, open_store, survey
+    from recbole_darec.embedding.encode import Chunks, open_store, survey
+    from recbole_darec.embedding.encoders import create_encoder
     from recbole_darec.embedding.preview import preview_lines, token_lines
 
     encoder = create_encoder(config)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from logging import getLogger
 from pathlib import Path
@@ -10,42 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from recbole_darec.embedding.api_encoder import PREFIX, ApiEncoder
 from recbole_darec.embedding.base import Encoder
-from recbole_darec.embedding.concurrent_map import concurrent_map
-from recbole_darec.embedding.engines import encoding_engine
-from recbole_darec.embedding.huggingface import TextEncoder
+from recbole_darec.embedding.encoders import create_encoder
+from recbole_darec.embedding.engines import Chunk, Engine, encoding_engine, in_this_process
 from recbole_darec.embedding.progress import Progress
 from recbole_darec.embedding.store import EmbeddingStore, text_keys
 from recbole_darec.embedding.text_source import TextSource
 from recbole_darec.keys import ConfigError
 
 _PART = 100_000
-Chunk = list[str]
-Engine = Callable[[Encoder, Iterable[Chunk]], Iterator[tuple[Chunk, np.ndarray]]]
-
-
-def create_encoder(config: Mapping[str, Any]) -> Encoder:
-    """The encoder that the configuration asks for.
-
-    Raises:
-        ConfigError: if it cannot be found.
-    """
-    if config["text_encoder"].startswith(PREFIX):
-        return ApiEncoder(config)
-    return TextEncoder(config)
 
 
 def open_store(config: Mapping[str, Any], encoder: Encoder) -> EmbeddingStore:
     """The encoder's part of the store."""
     return EmbeddingStore(Path(config["embedding_dir"]), encoder.name, encoder.specification)
-
-
-def in_this_process(
-    encoder: Encoder, chunks: Iterable[Chunk]
-) -> Iterator[tuple[Chunk, np.ndarray]]:
-    """Chunks with their vectors, as they are ready."""
-    return concurrent_map(encoder.encode, chunks, encoder.concurrency)
 
 
 @dataclass(frozen=True)

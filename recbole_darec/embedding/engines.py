@@ -1,20 +1,24 @@
-"""Where encoders and generators run: in this process or on a Ray cluster."""
+"""Where models run, in this process or on a Ray cluster, and what runs the encoder there."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from recbole_darec.embedding.concurrent_map import concurrent_map
 from recbole_darec.embedding.keys import KEYS
 from recbole_darec.keys import ConfigError
 
 if TYPE_CHECKING:
-    from recbole_darec.embedding import encode, profiles
+    import numpy as np
+
     from recbole_darec.embedding.base import Encoder
-    from recbole_darec.embedding.generator import Generator
     from recbole_darec.embedding.ray_engine import Pool
+
+Chunk = list[str]
+Engine = Callable[["Encoder", Iterable[Chunk]], Iterator[tuple[Chunk, "np.ndarray"]]]
 
 _OPTIONS = {"engine": "text_engine", "ray_address": "ray_address", "workers": "ray_workers"}
 
@@ -48,25 +52,31 @@ def check_engine(config: Mapping[str, Any]) -> None:
             raise ConfigError(f"key '{key}' is set, but 'text_engine' is 'local'; set it to 'ray'")
 
 
-def encoding_engine(config: Mapping[str, Any]) -> encode.Engine:
-    """What encodes chunks of texts; Ray is started when the first is to be encoded."""
-    from recbole_darec.embedding.encode import create_encoder, in_this_process
+def in_this_process(
+    encoder: Encoder, chunks: Iterable[Chunk]
+) -> Iterator[tuple[Chunk, np.ndarray]]:
+    """Chunks with their vectors, as they are ready."""
+    return concurrent_map(encoder.encode, chunks, encoder.concurrency)
 
+
+def encoding_engine(config: Mapping[str, Any]) -> Engine:
+    """What encodes chunks of texts; Ray is started when the first is to be encoded."""
     check_engine(config)
     if config["text_engine"] == "local":
         return in_this_process
 
-    def on_ray(encoder: Encoder, chunks: Iterable[list[str]]) -> Iterator[Any]:
+    def on_ray(encoder: Encoder, chunks: Iterable[Chunk]) -> Iterator[Any]:
         import torch
 
+        from recbole_darec.embedding.encoders import create_encoder
         from recbole_darec.embedding.ray_engine import Work, ray_map
 
-        make = partial(create_encoder, _settings(config))
+        make = partial(create_encoder, settings_of(config))
         threads = torch.get_num_threads()
         work = Work(
             make, _encode, encoder.concurrency, "specification", encoder.specification, threads
         )
-        return ray_map(work, chunks, _pool(config))
+        return ray_map(work, chunks, pool_of(config))
 
     return on_ray
 
@@ -75,37 +85,13 @@ def _encode(encoder: Encoder, chunk: list[str]) -> Any:
     return encoder.encode(chunk)
 
 
-def profile_engine(args: argparse.Namespace, config: Mapping[str, Any]) -> profiles.Engine:
-    """What answers batches of prompts; Ray is started when the first is to be answered."""
-    from recbole_darec.embedding.profile_command import make_generator
-    from recbole_darec.embedding.profiles import in_this_process
-
-    check_engine(config)
-    if config["text_engine"] == "local":
-        return in_this_process
-
-    def on_ray(generator: Generator, batches: Iterable[profiles.Requests]) -> Iterator[Any]:
-        import torch
-
-        from recbole_darec.embedding.ray_engine import Work, ray_map
-
-        make = partial(make_generator, args, {**_settings(config), "seed": config["seed"]})
-        threads = torch.get_num_threads()
-        work = Work(make, _generate, generator.concurrency, "settings", generator.settings, threads)
-        return ray_map(work, batches, _pool(config))
-
-    return on_ray
-
-
-def _generate(generator: Generator, batch: profiles.Requests) -> Any:
-    return generator.generate([request.prompt for request in batch])
-
-
-def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
+def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys that decide what a model is, for another process."""
     return {key: config[key] for key in (*KEYS, "device")}
 
 
-def _pool(config: Mapping[str, Any]) -> Pool:
+def pool_of(config: Mapping[str, Any]) -> Pool:
+    """The Ray workers that the configuration asks for."""
     from recbole_darec.embedding.ray_engine import Pool
 
     device = config["device"] if config["text_device"] == "auto" else config["text_device"]

@@ -9,12 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recbole_darec.embedding.engines import profile_engine
 from recbole_darec.keys import ConfigError
 
 if TYPE_CHECKING:
     from recbole_darec.config import Config
-    from recbole_darec.embedding.generator import Generator
     from recbole_darec.embedding.profiles import ProfilePlan, ProfileSurvey
     from recbole_darec.embedding.text_source import TextSource
 
@@ -83,6 +81,8 @@ def write(args: argparse.Namespace, config: Config) -> int:
     Raises:
         ConfigError: for a user's mistake, or where the model fails.
     """
+    from recbole_darec.embedding.generators import make_generator
+    from recbole_darec.embedding.profile_engine import profile_engine
     from recbole_darec.embedding.profile_file import ProfileFile, made_profiles
     from recbole_darec.embedding.profiles import (
         ProfilePlan,
@@ -154,24 +154,6 @@ def _known(args: argparse.Namespace, config: Config) -> TextSource:
         profiles = TextTable(file_source({**config.final_config_dict, **keys}, "item"))
     print(f"prompts of users show {len(profiles)} profiles of items: {path}", file=sys.stderr)
     return user_data(config, training_part(config), profiles)
-
-
-def make_generator(args: argparse.Namespace, config: Mapping[str, Any]) -> Generator:
-    """The model that the options ask for.
-
-    Raises:
-        ConfigError: if it cannot be found.
-    """
-    from recbole_darec.embedding.api_encoder import PREFIX
-
-    common = (args.profile_model, args.max_tokens, args.temperature, args.accept_cut)
-    if args.profile_model.startswith(PREFIX):
-        from recbole_darec.embedding.chat import ChatGenerator
-
-        return ChatGenerator(config, *common, args.request_options)
-    from recbole_darec.embedding.causal import CausalGenerator
-
-    return CausalGenerator(config, *common, args.batch)
 
 
 def _show(plan: ProfilePlan, found: ProfileSurvey, args: argparse.Namespace, path: Path) -> None:

@@ -13,7 +13,8 @@ import pytest
 from openai_server import KEY, OpenAIServer, vector_of
 
 from recbole_darec.embedding.api_encoder import ApiEncoder
-from recbole_darec.embedding.encode import create_encoder, embed_texts
+from recbole_darec.embedding.encode import embed_texts
+from recbole_darec.embedding.encoders import create_encoder
 from recbole_darec.embedding.endpoint import EndpointError
 from recbole_darec.embedding.store import list_store
 from recbole_darec.keys import ConfigError

@@ -20,8 +20,10 @@ from openai_server import OpenAIServer, vector_of
 from tiny_models import WORDS
 
 from recbole_darec.embedding import command, huggingface
-from recbole_darec.embedding.encode import create_encoder, embed_texts, encode_source
-from recbole_darec.embedding.engines import encoding_engine, profile_engine
+from recbole_darec.embedding.encode import embed_texts, encode_source
+from recbole_darec.embedding.encoders import create_encoder
+from recbole_darec.embedding.engines import encoding_engine
+from recbole_darec.embedding.profile_engine import profile_engine
 from recbole_darec.embedding.profile_file import ProfileFile
 from recbole_darec.embedding.profiles import ProfilePlan, write_profiles
 from recbole_darec.embedding.prompt import PromptTemplate
@@ -104,7 +106,7 @@ def test_profiles(ray: Any, tiny: dict[str, Any], llama: Path, tmp_path: Path) -
     """What a local causal model writes does not depend on where it runs."""
     (tmp_path / "p.txt").write_text("w1 {text}")
     given = options(f"--profile_model={llama}", "--max_tokens=3", "--accept_cut", "--batch=4")
-    from recbole_darec.embedding.profile_command import make_generator
+    from recbole_darec.embedding.generators import make_generator
 
     generator = make_generator(given, tiny)
     plan = ProfilePlan(SOURCE, PromptTemplate("item", tmp_path / "p.txt"), generator, limit=30)
