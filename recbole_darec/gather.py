@@ -31,6 +31,17 @@ def split_rows(rows: Tensor, n_users: int) -> tuple[Tensor, Tensor]:
     return rows[is_user], rows[~is_user] - n_users
 
 
+def add_to_rows(table: Tensor, ids: Tensor, added: Tensor) -> Tensor:
+    """A copy of the table with something added to some of its rows.
+
+    Args:
+        table: ``(n, d)``.
+        ids: ``(k,)``, each once.
+        added: ``(k, d)``, of any precision: encoders give half precision under autocast.
+    """
+    return table.index_add(0, ids, added.to(table.dtype))
+
+
 class _Densify(torch.autograd.Function):
     """The identity; of a gradient that is sparse it makes a dense one."""
 

@@ -270,6 +270,21 @@ def test_a_step_fuses_the_rows_that_are_read(gradients, score):
     assert_same(*pair)
 
 
+@pytest.mark.parametrize(
+    ("alignment", "score"), [("KAR", "sum"), *(("DaRec", s) for s in ("sum", "semantic"))]
+)
+def test_under_autocast_a_step_fuses_in_the_precision_of_the_backbone(
+    build, batch, alignment, score
+):
+    model = build(alignment, "LightGCN", alignment_weight=0.5, score=score).train()
+    exact = sum(model.calculate_loss(batch[:3]))
+    model = build(alignment, "LightGCN", alignment_weight=0.5, score=score).train()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = sum(model.calculate_loss(batch[:3]))
+    loss.backward()
+    torch.testing.assert_close(loss, exact, rtol=0.05, atol=0)
+
+
 @pytest.mark.parametrize("alignment", ["KAR", "DaRec"])
 def test_other_rows_stay_as_the_backbone_made_them(build, alignment):
     model = build(alignment, "MF", alignment_weight=0.5, score="semantic")

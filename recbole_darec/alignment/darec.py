@@ -23,7 +23,7 @@ from recbole_darec.alignment.transform import TRANSFORMS, embedding_transform, t
 from recbole_darec.alignment.uniformity import UniformityLoss
 from recbole_darec.backbone.output import CollaborativeOutput
 from recbole_darec.data.side_embeddings import SideEmbeddings
-from recbole_darec.gather import rows_of, sampled_rows, split_rows
+from recbole_darec.gather import add_to_rows, rows_of, sampled_rows, split_rows
 from recbole_darec.keys import Key
 
 if TYPE_CHECKING:
@@ -210,8 +210,8 @@ class DaRec(LossAlignment):
             return output
         users, items = split_rows(rows, len(output.users))
         return CollaborativeOutput(
-            output.users.index_add(0, users, self._added(output.users, self.users_side, users)),
-            output.items.index_add(0, items, self._added(output.items, self.items_side, items)),
+            add_to_rows(output.users, users, self._added(output.users, self.users_side, users)),
+            add_to_rows(output.items, items, self._added(output.items, self.items_side, items)),
             output.extras,
         )
 

@@ -13,7 +13,7 @@ from recbole_darec.alignment.checks import require_one_width
 from recbole_darec.alignment.projection import Projection
 from recbole_darec.backbone.output import CollaborativeOutput
 from recbole_darec.data.side_embeddings import SideEmbeddings
-from recbole_darec.gather import split_rows
+from recbole_darec.gather import add_to_rows, split_rows
 from recbole_darec.keys import Key
 
 if TYPE_CHECKING:
@@ -84,8 +84,8 @@ class KAR(Alignment):
         """See ``Alignment.fuse_at``."""
         users, items = split_rows(rows, len(output.users))
         return CollaborativeOutput(
-            output.users.index_add(0, users, self._users(users)),
-            output.items.index_add(0, items, self._items(items)),
+            add_to_rows(output.users, users, self._users(users)),
+            add_to_rows(output.items, items, self._items(items)),
             output.extras,
         )
 
