@@ -56,7 +56,7 @@ def hold_out(source: Path, name: str, target: Path, fraction: float, seed: int) 
 def scorers(run: Run, new: NewItems, users: np.ndarray) -> dict[str, np.ndarray]:
     """Scores ``(n_users, m)`` of the new items by each method."""
     vectors = scored_vectors(run.model)[0].cpu().numpy()[users]
-    raw = run.dataset.side_embeddings(run.dataset.iid_field).table.numpy()
+    raw = run.dataset.side_embeddings(run.dataset.iid_field).numpy()[0]
     cosines = normalize(raw) @ normalize(new.vectors).T
     history = history_matrix(run.loaders)[users]
     found = {

@@ -33,7 +33,11 @@ from recbole_darec.known_keys import (  # noqa: E402
     recbole_model_keys,
 )
 from recbole_darec.paths import properties_dir  # noqa: E402
-from recbole_darec.recbole_values import check_recbole_values, interaction_columns  # noqa: E402
+from recbole_darec.recbole_values import (  # noqa: E402
+    check_recbole_values,
+    computed_metrics,
+    interaction_columns,
+)
 from recbole_darec.registry import ADAPTED, BARE, Part, backbone_part, parts  # noqa: E402
 from recbole_darec.yaml_file import Loader, read_yaml  # noqa: E402
 
@@ -168,6 +172,11 @@ class Config(RecBoleConfig):  # type: ignore[misc]
         recboles = compat.general_recommenders()
         if name not in recboles:
             known = [BARE, *parts("alignment"), *parts("standalone"), *recboles]
+            if name in parts("backbone"):
+                raise ConfigError(
+                    f"model '{name}' is a backbone: --model={BARE} --backbone={name} trains it "
+                    f"alone, --model=DaRec --backbone={name} under an alignment"
+                )
             raise ConfigError(
                 f"model '{name}' {_absence(name, name, known)}; "
                 "ours and RecBole's general recommenders are: " + ", ".join(known)
@@ -215,6 +224,12 @@ class Config(RecBoleConfig):  # type: ignore[misc]
         name = str(self._early("backbone"))
         part = backbone_part(name)
         known = [*parts("backbone"), *(ADAPTED + model for model in SERVING)]
+        if part is None and name in compat.general_recommenders():
+            raise ConfigError(
+                f"backbone '{name}' does not exist, but RecBole has a model of that name, which "
+                f"is written {ADAPTED}{name}"
+                + (f": it cannot serve, for {why}" if (why := why_refused(name)) else "")
+            )
         if name.startswith(ADAPTED):
             reason = why_refused(name.removeprefix(ADAPTED))
             if reason is not None:
@@ -354,14 +369,12 @@ class Config(RecBoleConfig):  # type: ignore[misc]
             )
 
     def _check_metrics(self) -> None:
-        wanted = self["valid_metric"].lower()
-        computed = {f"{metric.lower()}@{k}" for metric in self["metrics"] for k in self["topk"]} | {
-            metric.lower() for metric in self["metrics"]
-        }
-        if wanted not in computed:
+        computed = computed_metrics(self.final_config_dict)
+        if self["valid_metric"].lower() not in computed:
             raise ConfigError(
                 f"valid_metric '{self['valid_metric']}' is not computed: "
-                f"metrics is {self['metrics']} and topk is {self['topk']}"
+                f"metrics is {self['metrics']} and topk is {self['topk']}, which give "
+                + ", ".join(sorted(computed))
             )
 
     def _init_device(self) -> None:

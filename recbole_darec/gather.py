@@ -25,6 +25,18 @@ def rows_of(table: Tensor, ids: Tensor) -> Tensor:
     return F.embedding(ids, table)
 
 
+def row_dot(a: Tensor, b: Tensor) -> Tensor:
+    """Inner product of each row of one table with that of another, ``(n, d), (n, d) -> (n,)``.
+
+    In single precision at least, under autocast too: half precision has no room for the gradient of
+    a mean over a batch, nor for a large margin.
+    """
+    single = torch.promote_types(torch.promote_types(a.dtype, b.dtype), torch.float32)
+    with torch.autocast(a.device.type, enabled=False):
+        products: Tensor = torch.linalg.vecdot(a.to(single), b.to(single))
+    return products
+
+
 def split_rows(rows: Tensor, n_users: int) -> tuple[Tensor, Tensor]:
     """Ids of the users and of the items among numbers of rows, users above items."""
     is_user = rows < n_users

@@ -132,6 +132,8 @@ def _run(
     score, best = trainer.fit(loaders[0], loaders[1], show_progress=show, callback_fn=callback_fn)
     if not folder.best.is_file():
         trainer._save_checkpoint(-1, verbose=False)
+    if trainer.best_epoch is not None:
+        _warn_of_warm_up(config, (trainer.best_epoch + 1) * len(loaders[0]))
     test, users = trainer.test(*loaders[::2], show) if tested else (None, None)
     if users is not None:
         users.save(folder.path)
@@ -190,6 +192,17 @@ def _log_end(config: Config, metrics: Mapping[str, Any]) -> None:
     logger.info(f"The running environment of this training is as follows:\n{environment}")
     logger.info(set_color("best valid ", "yellow") + f": {metrics['best_valid_result']}")
     logger.info(set_color("test result", "yellow") + f": {metrics['test_result']}")
+
+
+def _warn_of_warm_up(config: Config, steps: int) -> None:
+    """Say that the epoch that was kept is one in which the alignment was not yet at its weight."""
+    warm_up = (config["alignment_warmup"] or 0) if config.alignment_part else 0
+    if config["alignment_weight"] and steps < warm_up:
+        getLogger().warning(
+            f"The best epoch came after {steps} steps, within alignment_warmup ({warm_up}): the "
+            f"alignment had reached {steps / warm_up:.0%} of its weight; with data this small set "
+            "alignment_warmup to less"
+        )
 
 
 def _metrics(

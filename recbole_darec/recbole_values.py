@@ -20,6 +20,7 @@ INTERVAL_KEYS = (
     "entity_kg_num_interval",
     "relation_kg_num_interval",
 )
+_WITHOUT_CUT = {"auc", "gauc", "mae", "rmse", "logloss"}
 _CLIPPING = {"max_norm": Key(float, low=0, open_low=True), "norm_type": Key(float, low=0)}
 _NEGATIVES = {
     "distribution": Key(str, choices=("uniform", "popularity", "None"), optional=True),
@@ -70,6 +71,20 @@ def _check_lists(final: Mapping[str, Any]) -> None:
     cuts = final["topk"]
     if not cuts or not all(type(k) is int and k > 0 for k in cuts):
         raise ConfigError(f"key 'topk' is {cuts}; expected whole numbers above 0, such as [10, 20]")
+
+    files = final.get("benchmark_filename")
+    if files and (len(files) != 3 or not all(isinstance(name, str) for name in files)):
+        raise ConfigError(
+            f"key 'benchmark_filename' is {files}; expected the suffixes of three files, of "
+            "training, validation and test, such as [train, valid, test]"
+        )
+
+
+def computed_metrics(final: Mapping[str, Any]) -> set[str]:
+    """Names of the metrics that an evaluation gives, in lower case: ``recall@10``, ``auc``."""
+    names = {name.lower() for name in final["metrics"]}
+    cut = {f"{name}@{k}" for name in names - _WITHOUT_CUT for k in final["topk"]}
+    return cut | (names & _WITHOUT_CUT)
 
 
 def _check_columns(final: Mapping[str, Any]) -> None:

@@ -55,12 +55,14 @@ class Part:
         """Import the class.
 
         Raises:
-            ConfigError: if a third party's cannot be imported or declares nothing.
+            ConfigError: if a third party's cannot be imported or does not declare its keys.
         """
         module, _, attribute = self.target.partition(":")
         try:
             loaded: type[Any] = getattr(importlib.import_module(module), attribute)
             attrgetter("keys", "search_space")(loaded)
+            if self.family == "alignment":
+                _check_weights(loaded)
         except Exception as error:  # another's module may raise anything
             if self.package is None:
                 raise
@@ -142,6 +144,13 @@ def backbone_part(name: str) -> Part | None:
     if name.startswith(ADAPTED):
         return Part("backbone", name, "recbole_darec.backbone.recbole:RecBoleBackbone")
     return parts("backbone").get(name)
+
+
+def _check_weights(alignment: type[Alignment]) -> None:
+    weights = alignment.term_weights.values()
+    for key in ["alignment_weight", *weights] if weights else []:
+        if key not in alignment.keys:
+            raise ValueError(f"its term_weights need a key '{key}', which is not in its 'keys'")
 
 
 def recbole_properties(model: str) -> Path:

@@ -78,6 +78,7 @@ class RunTrainer(Trainer):  # type: ignore[misc]
             Best validation score and the metrics of that epoch.
         """
         if self.start_epoch >= self.epochs > 0:
+            self.eval_collector.data_collect(train_data)  # as RecBole does before its first epoch
             return self.best_valid_score, self.best_valid_result
         # RecBole then calls back after no epoch, but saves after each.
         self._without_validation = train_data if self.eval_step <= 0 or not valid_data else None

@@ -98,6 +98,15 @@ def test_every_printed_value_is_read_back(value):
     [
         ({"model": "LigthGCN"}, "model 'LigthGCN' does not exist; did you mean 'LightGCN'"),
         ({"model": "darec"}, "did you mean 'DaRec'"),
+        ({"model": "SimGCL"}, "'SimGCL' is a backbone: --model=Backbone --backbone=SimGCL trains"),
+        (
+            {"config_dict": {"backbone": "NGCF"}},
+            "RecBole has a model of that name, which is written recbole/NGCF$",
+        ),
+        (
+            {"config_dict": {"backbone": "EASE"}},
+            "which is written recbole/EASE: it cannot serve, for it learns no embeddings",
+        ),
         (
             {"model": "SASRec"},
             "model 'SASRec' is one of RecBole's sequential recommenders; ours and",
@@ -130,6 +139,20 @@ def test_every_printed_value_is_read_back(value):
         (
             {"config_dict": {"valid_metric": "Recall@20"}},
             "valid_metric 'Recall@20' is not computed",
+        ),
+        *(
+            (
+                {"config_dict": {"valid_metric": wrong, "metrics": metrics}},
+                f"'{wrong}' is not .* {s}",
+            )
+            for wrong, metrics, s in (
+                ("NDCG", ["NDCG"], "which give ndcg@10$"),
+                ("GAUC@10", ["GAUC", "MRR"], "which give gauc, mrr@10$"),
+            )
+        ),
+        *(
+            ({"config_dict": {"benchmark_filename": names}}, "expected the suffixes of three files")
+            for names in ("train", ["train", "test"], ["a", "b", "c", "d"], ["train", "valid", 3])
         ),
         ({"config_dict": {"metrics": ["Recal"]}}, "There is no metric named 'Recal'"),
         ({"config_dict": {"gpu_id": "0", "nproc": 2}}, "several processes is not supported"),

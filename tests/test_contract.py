@@ -475,6 +475,22 @@ def test_darec_trains_on_every_serving_model_of_recbole_with_one_pass_a_step(bui
     assert ours == len(calls)
 
 
+def test_simplex_aggregates_each_user_that_a_step_reads_once(build, batch):
+    few = batch[:4]
+    for model in (build(BARE, "recbole/SimpleX"), build("DaRec", "recbole/SimpleX", n_sampled=2)):
+        inner, calls = model.backbone.model, []
+
+        class Counting(type(inner)):
+            def get_UI_aggregation(self, users, *rest):  # noqa: N802 - RecBole's name
+                calls.append(len(users))  # noqa: B023
+                return super().get_UI_aggregation(users, *rest)
+
+        inner.__class__ = Counting
+        trained(model, few, steps=1)
+        (aggregated,) = calls
+        assert len(few["user_id"].unique()) <= aggregated < model.backbone.n_users
+
+
 @pytest.mark.parametrize("name", sorted(set(compat.general_recommenders()) - set(SERVING)))
 def test_the_adapter_itself_refuses_what_the_table_refuses(datasets, folder, name):
     config = Config(name, "tiny", config_dict={"data_path": str(folder), "embedding_size": 8})

@@ -1,8 +1,9 @@
 """Rows of a table, and gradients that add up repeated rows."""
 
+import pytest
 import torch
 
-from recbole_darec.gather import rows_of, sampleable, sampled_rows
+from recbole_darec.gather import row_dot, rows_of, sampleable, sampled_rows
 
 
 def test_rows_and_gradients_of_repeated_rows():
@@ -70,3 +71,22 @@ def test_a_table_that_is_not_prepared_has_a_dense_gradient():
     assert table.grad.layout == torch.strided
     with torch.no_grad():
         assert torch.equal(sampled_rows(sampleable(table), IDS), table[IDS])
+
+
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+def test_row_dot_under_autocast_keeps_what_half_precision_has_no_room_for(half):
+    first = torch.randn(4096, 8, requires_grad=True)
+    second = torch.randn(4096, 8)
+    with torch.autocast("cpu", dtype=half):
+        mean = row_dot(first, second).mean() * 1e-5
+        large = row_dot(first * 1e3, second * 1e3)
+    (gradient,) = torch.autograd.grad(mean, first)
+    torch.testing.assert_close(gradient, second * 1e-5 / 4096)
+    torch.testing.assert_close(
+        large, (first.double() * second * 1e6).sum(1).float(), rtol=1e-4, atol=1
+    )
+
+
+def test_row_dot_of_double_rows_is_double():
+    rows = torch.randn(4, 3, dtype=torch.float64)
+    assert row_dot(rows, rows.float()).dtype == torch.float64

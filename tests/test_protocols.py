@@ -117,7 +117,7 @@ def test_adapted_backbone_has_the_keys_of_recboles_yaml():
     [
         ("recbole/NGFC", "'recbole/NGFC' does not exist; did you mean 'recbole/NGCF'"),
         ("recbole/", "'recbole/' does not exist"),
-        ("recbole/MultiVAE", "'recbole/MultiVAE' cannot serve: it has no table of user embeddings"),
+        ("recbole/MultiVAE", "'recbole/MultiVAE' cannot serve: it has no tables of user"),
         ("recbole/EASE", "'recbole/EASE' cannot serve: it learns no embeddings at all; these can:"),
         ("recbole/NNCF", "cannot serve: its scores depend on more than one representation"),
     ],

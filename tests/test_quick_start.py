@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from recbole_darec.data.preparation import create_dataset, prepare_data
 from recbole_darec.keys import ConfigError
 from recbole_darec.quick_start import build_model, run_recbole_darec
 from recbole_darec.run_folder import RunFolder
+from recbole_darec.trainer import RunTrainer
 
 RATED = ["user_id", "item_id", "rating"]
 NO_WEIGHTS = {"or_weight": 0.0, "uni_weight": 0.0, "glo_weight": 0.0, "loc_weight": 0.0}
@@ -195,6 +197,24 @@ def test_early_stopping_after_a_kill_resumes_to_the_same_numbers(settings, tmp_p
     )
 
 
+def test_a_run_that_was_killed_between_training_and_test_resumes(settings, run, monkeypatch):
+    keys = {"metrics": ["NDCG", "ItemCoverage"], "valid_metric": "NDCG@10", "epochs": 2}
+    whole = run(**keys)
+
+    def kill(*_):
+        raise KeyboardInterrupt
+
+    place = Path(settings["checkpoint_dir"]) / "killed"
+    with monkeypatch.context() as patch:
+        patch.setattr(RunTrainer, "test", kill)
+        with pytest.raises(KeyboardInterrupt):
+            run(**keys, checkpoint_dir=str(place))
+    (folder,) = place.iterdir()
+    resumed = run_recbole_darec(config_dict={"resume": str(folder)})
+    assert_same_numbers(whole, resumed)
+    assert resumed["test_result"]["itemcoverage@10"] > 0
+
+
 @pytest.mark.parametrize("model", ["DaRec", "BPR"])
 def test_without_validation_a_killed_run_resumes_as_well(settings, tmp_path, run, model):
     """RecBole calls back after no epoch then."""
@@ -290,6 +310,17 @@ def test_keys_that_the_model_does_not_read_stand_in_the_log(run):
     log = RunFolder.open(run("Pop", epochs=1)["run_folder"]).log.read_text("utf-8")
     assert "WARNING  key 'n_sampled' is not read by Pop; DaRec reads it" in log
     assert "learning_rate" not in log
+
+
+@pytest.mark.parametrize(("steps", "warned"), [(1000, True), (1, False), (0, False)])
+def test_an_epoch_that_is_kept_from_the_warm_up_is_told(run, steps, warned):
+    folder = RunFolder.open(run("DaRec", epochs=1, alignment_warmup=steps)["run_folder"])
+    log = folder.log.read_text("utf-8")
+    said = re.findall(r"best epoch came after (\d+) steps, .* had reached (\d+)%", log)
+    assert len(said) == warned
+    if warned:
+        done, share = map(int, said[0])
+        assert share == round(100 * done / steps)
 
 
 def test_resume_refuses_another_configuration(run, settings, tmp_path):

@@ -8,6 +8,7 @@ from recbole_darec import known_keys
 from recbole_darec.config import Config
 from recbole_darec.keys import ConfigError
 from recbole_darec.registry import Part, parts
+from recbole_darec.run_folder import RunFolder
 
 SOUND = """
 from recbole_darec.alignment.base import Alignment
@@ -77,6 +78,19 @@ def test_our_parts_and_the_adapter_belong_to_no_other_package(family):
         ("broken_c:Mine", {"broken_c": "class Mine:"}, "IndentationError: expected an indented"),
         ("broken_d:Mine", {"broken_d": "raise OSError('no driver')"}, "OSError: no driver"),
         ("broken_e:Mine", {"broken_e": "class Mine: pass"}, "'Mine' has no attribute 'keys'"),
+        (
+            "broken_f:Mine",
+            {"broken_f": SOUND + "    term_weights = {'mine': 'mine_weight'}\n"},
+            "term_weights need a key 'alignment_weight', which is not in its 'keys'",
+        ),
+        (
+            "broken_g:Mine",
+            {
+                "broken_g": SOUND.replace("mine_w", "alignment_w")
+                + "    term_weights = {'a': 'b'}\n"
+            },
+            "term_weights need a key 'b', which is not in its 'keys'",
+        ),
     ],
 )
 def test_a_broken_part_is_named_with_its_package_and_target(install, target, files, why):
@@ -103,6 +117,55 @@ def test_a_broken_part_stops_no_other_model(install):
     assert Config("DaRec")["alignment_weight"] > 0
     with pytest.raises(ConfigError, match="'Mine' of package 'careless' cannot be loaded"):
         Config("Mine")
+
+
+TWO_TERMS = """
+from recbole_darec.alignment.base import Alignment
+from recbole_darec.keys import Key
+
+class Mine(Alignment):
+    keys = dict.fromkeys(("alignment_weight", "a_weight", "b_weight"), Key(float, low=0))
+    term_weights = {"FIRST": "a_weight", "b": "b_weight"}
+
+    def forward(self, output, batch, active):
+        return {name: output.items.square().mean() for name in TERMS}
+"""
+
+
+@pytest.fixture
+def two_terms(install, run):
+    """Results of a run of an alignment with two terms, ``first`` and ``b``."""
+
+    def two_terms(package, first, returned, **keys):
+        module = f"{package}_mine"
+        text = TWO_TERMS.replace("FIRST", first).replace("TERMS", repr(returned))
+        site = install(package, "Mine", f"{module}:Mine", **{module: text})
+        weights = ("alignment_weight", "a_weight", "b_weight")
+        (site / "Mine.yaml").write_text("".join(f"{name}: 1.0\n" for name in weights))
+        folder = run("Mine", backbone="MF", epochs=1, **keys)["run_folder"]
+        return RunFolder.open(folder).read_metrics()["train_losses"][0]
+
+    return two_terms
+
+
+def test_both_terms_are_trained_and_logged(two_terms):
+    losses = two_terms("both", "a", ("a", "b"))
+    assert losses.keys() == {"bpr", "reg", "a", "b"}
+    assert losses["a"] > 0
+
+
+def test_a_term_of_weight_zero_may_be_returned_all_the_same(two_terms):
+    assert two_terms("one", "a", ("a", "b"), b_weight=0).keys() == {"bpr", "reg", "a"}
+
+
+def test_a_term_with_the_name_of_the_backbones_is_refused(two_terms):
+    with pytest.raises(ConfigError, match="'Mine' and the backbone both have a term 'reg'"):
+        two_terms("clash", "reg", ("reg", "b"))
+
+
+def test_a_term_that_is_declared_but_not_returned_is_named(two_terms):
+    with pytest.raises(ConfigError, match="'Mine' declares a term 'b' .* forward .*: that has a$"):
+        two_terms("lacking", "a", ("a",))
 
 
 def test_a_part_without_defaults_is_told_where_they_belong(install):

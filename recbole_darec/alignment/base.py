@@ -29,7 +29,8 @@ class Alignment(nn.Module, ABC):
         keys: the configuration keys that the alignment reads.
         search_space: where to search them, in the syntax of RecBole's ``hyper.test``.
         term_weights: name of each term that ``forward`` returns -> key of its weight. The model
-            multiplies each term with its weight and with ``alignment_weight``.
+            multiplies each term with its weight and with ``alignment_weight``, all of them among
+            ``keys``. A backbone's terms have other names (``bpr``, ``reg``, ``ssl``, ``base``).
         fuses: whether ``fuse`` changes the representation that is scored.
     """
 
@@ -65,7 +66,8 @@ class Alignment(nn.Module, ABC):
         Args:
             output: what the backbone made in this step (with ``mask``, before ``fuse``).
             batch: ids of the step's users, positive and negative items.
-            active: names of the terms whose weight is not 0; only these need be computed.
+            active: names of the terms whose weight is not 0; only these need be computed, others
+                are left out.
         """
 
     def semantic_input(self, vectors: np.ndarray) -> np.ndarray:

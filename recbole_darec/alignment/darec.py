@@ -47,7 +47,7 @@ class DaRec(LossAlignment):
     available to us leaves open is a key each; docs/method.md says which.
 
     A step encodes a sample of rows only, and the batch's where ``score`` is not ``backbone``: its
-    cost is independent of the numbers of users and items.
+    cost is, on a CPU, independent of the numbers of users and items.
     """
 
     keys: ClassVar[Mapping[str, Key]] = {

@@ -8,6 +8,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from recbole_darec.alignment.checks import require_same_shape
 from recbole_darec.backbone.contrast import mean_log_sum_exp
+from recbole_darec.gather import row_dot
 
 
 class InfoNCELoss(nn.Module):
@@ -54,7 +55,7 @@ class InfoNCELoss(nn.Module):
         if not len(anchors):
             return (anchors.sum() + positives.sum()) * 0.0
         ours, theirs = _unit(anchors) / self.temperature, _unit(candidates)
-        alike: Tensor = torch.linalg.vecdot(ours, _unit(positives))
+        alike = row_dot(ours, _unit(positives))
         weights = torch.ones_like(alike) if anchor_counts is None else anchor_counts.to(alike)
         if candidate_counts is not None:
             if candidate_counts.shape != candidates.shape[:1]:

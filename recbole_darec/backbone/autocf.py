@@ -15,6 +15,7 @@ from recbole_darec.backbone.edge_attention import EdgeAttention
 from recbole_darec.backbone.embedding_backbone import EmbeddingBackbone
 from recbole_darec.backbone.output import CollaborativeOutput
 from recbole_darec.edge_pattern import EdgePattern
+from recbole_darec.gather import row_dot
 from recbole_darec.graph import Adjacency, BipartiteGraph
 from recbole_darec.keys import ConfigError, Key
 
@@ -88,7 +89,7 @@ class AutoCF(EmbeddingBackbone):
         anchors, positives = F.embedding(users, output.users), F.embedding(items, output.items)
         within = mean_log_sum_exp(anchors, output.users) + mean_log_sum_exp(positives, output.items)
         across = mean_log_sum_exp(anchors, output.items, user_counts)
-        alike = torch.linalg.vecdot(
+        alike = row_dot(
             F.embedding(batch.users, output.users), F.embedding(batch.positives, output.items)
         )
         scores = output.extras.get("seed_scores")
@@ -120,7 +121,7 @@ class AutoCF(EmbeddingBackbone):
         second = self._sum_neighbours(first) - first - degrees * ego
         n_second = self._sum_neighbours(degrees) - degrees - degrees
         surroundings = (first + second) / (degrees + n_second + 1e-8)
-        likeness = torch.linalg.vecdot(F.normalize(surroundings), F.normalize(ego))
+        likeness = row_dot(F.normalize(surroundings), F.normalize(ego))
         gumbel = -torch.empty_like(likeness).exponential_().log()
         return F.logsigmoid(likeness) + gumbel
 

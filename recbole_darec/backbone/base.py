@@ -35,11 +35,14 @@ class Backbone(nn.Module, ABC):
             an alignment may change them.
         reads_batch: whether ``loss`` reads no other rows of the output's users and items than the
             batch's, so that the others need not be made.
+        rows_cost: whether each row of the output costs by itself, so that few of them are cheaper
+            on a graph of any size.
         dim: width of the representations; the input embeddings may be narrower, as GCCF's.
     """
 
     fusible: bool = True
     reads_batch: bool = False
+    rows_cost: bool = False
     keys: ClassVar[Mapping[str, Key]] = {}
     search_space: ClassVar[Mapping[str, str]] = {}
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from recbole_darec.gather import rows_of
+from recbole_darec.gather import row_dot, rows_of
 
 # Products held at a time: what stays in a CPU's cache, and what keeps a GPU busy.
 _BLOCK_ON_CPU, _BLOCK_ON_GPU = 2**21, 2**27
@@ -121,8 +121,8 @@ def info_nce(
             f"anchors {tuple(anchors.shape)} and positives {tuple(positives.shape)} differ"
         )
     anchors = F.normalize(anchors) / temperature
-    weights = anchors.new_ones(len(anchors)) if weights is None else weights.to(anchors.dtype)
-    alike: Tensor = torch.linalg.vecdot(anchors, F.normalize(positives))
+    alike = row_dot(anchors, F.normalize(positives))
+    weights = torch.ones_like(alike) if weights is None else weights.to(alike)
     negative = mean_log_sum_exp(anchors, F.normalize(candidates), weights)
     return negative - (weights * alike).sum() / weights.sum()
 

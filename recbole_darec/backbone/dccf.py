@@ -56,7 +56,7 @@ class DCCF(PairwiseBackbone):
         self.item_intents = nn.Parameter(nn.init.xavier_uniform_(torch.empty(shape)))
 
     def forward(self, ego: Tensor | None = None) -> CollaborativeOutput:
-        """See ``Backbone.forward``; each layer's messages are in ``extras["messages"]``."""
+        """See ``Backbone.forward``; in training each layer's messages are in ``extras``."""
         layer = total = self.ego() if ego is None else ego
         pattern = self.graph.pattern()
         messages = []
@@ -64,7 +64,7 @@ class DCCF(PairwiseBackbone):
             messages.append(self._messages(layer, pattern))
             layer = layer + sum(messages[-1])
             total = total + layer
-        return self.output(total, messages=messages)
+        return self.output(total, messages=messages) if self.training else self.output(total)
 
     def loss(self, interaction: Any, output: CollaborativeOutput) -> dict[str, Tensor]:
         """BPR, L2 and the weighted contrast of the messages; see ``Backbone.loss``."""

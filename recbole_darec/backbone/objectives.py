@@ -11,7 +11,7 @@ from torch import Tensor
 
 from recbole_darec.backbone.base import Triples
 from recbole_darec.backbone.output import CollaborativeOutput
-from recbole_darec.gather import rows_of
+from recbole_darec.gather import row_dot, rows_of
 
 _GAMMA: float = BPRLoss().gamma
 
@@ -30,7 +30,7 @@ def bpr_loss(output: CollaborativeOutput, batch: Triples, form: str = "recbole")
     users = rows_of(output.users, batch.users)
     items = rows_of(output.items, torch.cat([batch.positives, batch.negatives]))
     positives, negatives = torch.split(items, batch.positives.numel())
-    margin = torch.linalg.vecdot(users, positives - negatives)
+    margin = row_dot(users, positives - negatives)
     if form == "softplus":
         return F.softplus(-margin).mean()
     return -torch.log(_GAMMA + torch.sigmoid(margin)).mean()
@@ -45,7 +45,7 @@ def batch_l2(table: Tensor, batch: Triples, n_users: int, squared: bool) -> Tens
         n_users: number of rows that belong to users.
         squared: half the squared norms in the place of the norms.
     """
-    squares: Tensor = torch.linalg.vecdot(table, table)
+    squares = row_dot(table, table)
     sums = [
         squares[rows].sum()
         for rows in (batch.users, batch.positives + n_users, batch.negatives + n_users)

@@ -18,6 +18,7 @@ from torch.func import functional_call
 from recbole_darec import compat
 from recbole_darec.backbone.base import Backbone
 from recbole_darec.backbone.output import CollaborativeOutput
+from recbole_darec.gather import add_to_rows, rows_of, split_rows
 from recbole_darec.graph import BipartiteGraph
 from recbole_darec.keys import ConfigError
 
@@ -44,9 +45,10 @@ class RecBoleBackbone(Backbone):
     Where the model propagates over a graph, the representations are what its ``forward`` returns,
     and ``calculate_loss`` is given that very result in the place of a second forward pass. Where
     it has embedding tables alone, these are the representations, and ``calculate_loss`` looks up
-    in them. SimpleX is represented by its aggregated users and its items, both normalised. ENMF
-    takes the users of a batch once each; in RecBole, which gives it users and no interactions, an
-    epoch has each user once, here once in each batch that holds it.
+    in them. SimpleX is represented by its aggregated users and its items, both normalised; a step
+    aggregates the histories of the users that it reads, each once, and ``calculate_loss`` takes
+    them from there. ENMF takes the users of a batch once each; in RecBole, which gives it users and
+    no interactions, an epoch has each user once, here once in each batch that holds it.
 
     Args:
         config: RecBole's configuration with the model's own keys and ``backbone: recbole/NAME``.
@@ -65,7 +67,8 @@ class RecBoleBackbone(Backbone):
         self.name = str(config["backbone"]).removeprefix(PREFIX)
         with compat.recboles_refusals(self.name, config):
             model = get_model(self.name)(config, dataset)
-        self.fusible = self.name != "SimpleX"  # its loss aggregates its tables anew
+        self.fusible = self.name != "SimpleX"  # its loss reads items in its tables
+        self.reads_batch = self.rows_cost = self.name == "SimpleX"
         self._tables = _embedding_tables(self.name, model)
         self._arguments = () if self.name in _TABLES else _forward_arguments(self.name, model)
         if self.name == "NCL":
@@ -93,22 +96,29 @@ class RecBoleBackbone(Backbone):
         """See ``Backbone.forward``."""
         users, items = self.graph.split(self.ego() if ego is None else ego)
         if self.name == "SimpleX":
-            extras = {"tables": (users, items)}
-            return CollaborativeOutput(*self._simplex(users, items), extras=extras)
+            return self._simplex(users, items, torch.arange(self.n_users, device=users.device))
         if self.name in _TABLES:
             return CollaborativeOutput(users, items)
-        result = functional_call(self.model, self._named(users, items), self._arguments)
+        with torch.autocast(users.device.type, enabled=False):
+            result = functional_call(self.model, self._named(users, items), self._arguments)
         self._check_result(result)
         return CollaborativeOutput(result[0], result[1], extras={"rest": result[2:]})
+
+    def forward_at(self, rows: Tensor, ego: Tensor) -> CollaborativeOutput:
+        """See ``Backbone.forward_at``: of SimpleX, the histories of these users alone."""
+        return self._simplex(*self.graph.split(ego), split_rows(rows, self.n_users)[0])
 
     def loss(self, interaction: Any, output: CollaborativeOutput) -> dict[str, Tensor]:
         """The model's own ``calculate_loss``, fed with ``output``; see ``Backbone.loss``."""
         batch = self._labelled(interaction)
         if self.name in _TABLES:
             tables = output.extras.get("tables", (output.users, output.items))
-            value = self._call("calculate_loss", tables, batch)
+            with self._aggregated(output, batch):
+                value = self._call("calculate_loss", tables, batch)
         else:
-            with self._replayed((output.users, output.items, *output.extras["rest"])):
+            result = output.users, output.items, *output.extras["rest"]
+            # PyTorch's sparse products, of views too, have no backward pass under autocast.
+            with self._replayed(result), torch.autocast(output.users.device.type, enabled=False):
                 value = self.model.calculate_loss(batch)
         if isinstance(value, tuple):
             terms = {f"base_{number}": part.sum() for number, part in enumerate(value, start=1)}
@@ -169,6 +179,23 @@ class RecBoleBackbone(Backbone):
         finally:
             del self.model.forward
 
+    @contextmanager
+    def _aggregated(self, output: CollaborativeOutput, batch: Any) -> Iterator[None]:
+        """SimpleX's loss finds the users of the batch aggregated; the others have none to find."""
+        if "aggregated" not in output.extras:
+            yield
+            return
+
+        def found(users: Tensor, *_: Tensor) -> Tensor:
+            # SimpleX cuts a batch that holds each user once for each of several negatives.
+            return rows_of(output.extras["aggregated"], batch[self._user_field][: len(users)])
+
+        self.model.get_UI_aggregation = found
+        try:
+            yield
+        finally:
+            del self.model.get_UI_aggregation
+
     def _labelled(self, interaction: Any) -> Any:
         """The batch as the model takes it: labelled pairs if it is pointwise with labels."""
         if self.name == "ENMF":
@@ -205,12 +232,13 @@ class RecBoleBackbone(Backbone):
             self._score_all(users, items), users @ items.T, atol=1e-7
         )
 
-    def _simplex(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
-        history = F.embedding(self.model.history_item_id, items)
-        joined = self._call(
-            "get_UI_aggregation", (users, items), users, history, self.model.history_item_len
-        )
-        return F.normalize(joined), F.normalize(items)
+    def _simplex(self, users: Tensor, items: Tensor, ids: Tensor) -> CollaborativeOutput:
+        histories, lengths = self.model.history_item_id[ids], self.model.history_item_len[ids]
+        inputs = rows_of(users, ids), F.embedding(histories, items, padding_idx=0), lengths
+        made = self._call("get_UI_aggregation", (users, items), *inputs)
+        aggregated = add_to_rows(torch.zeros_like(users), ids, made)
+        extras = {"tables": (users, items), "aggregated": aggregated}
+        return CollaborativeOutput(F.normalize(aggregated), F.normalize(items), extras=extras)
 
     def _check_result(self, result: Any) -> None:
         expected = (self.n_users, self.n_items)
@@ -235,12 +263,11 @@ class _Method(nn.Module):
 
 def _embedding_tables(name: str, model: Any) -> tuple[tuple[str, ...], tuple[str, ...]]:
     tables = _TABLES.get(name, _PLAIN)
-    for side, names in zip(("user", "item"), tables, strict=True):
-        if not all(isinstance(getattr(model, n, None), nn.Embedding) for n in names):
-            raise ConfigError(
-                f"backbone '{PREFIX}{name}' cannot serve: it has no table of {side} embeddings "
-                "that could be aligned"
-            )
+    if not all(isinstance(getattr(model, n, None), nn.Embedding) for side in tables for n in side):
+        raise ConfigError(
+            f"backbone '{PREFIX}{name}' cannot serve: it has no tables of user and of item "
+            "embeddings that could be aligned"
+        )
     return tables
 
 

@@ -21,7 +21,7 @@ _REFUSED = {
     "it learns no embeddings at all": (
         *("ADMMSLIM", "AsymKNN", "EASE", "ItemKNN", "NCEPLRec", "Pop", "Random", "SLIMElastic"),
     ),
-    "it has no table of user embeddings that could be aligned": (
+    "it has no tables of user and of item embeddings that could be aligned": (
         *("CDAE", "DMF", "DiffRec", "FISM", "GCMC", "LDiffRec", "MacridVAE", "MultiDAE"),
         *("MultiVAE", "NAIS", "RaCT", "RecVAE"),
     ),

@@ -1,4 +1,4 @@
-"""RecBole's negative sampling without a Python loop."""
+"""RecBole's negative sampling on sorted arrays in the place of Python sets."""
 
 from __future__ import annotations
 

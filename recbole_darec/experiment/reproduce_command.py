@@ -17,6 +17,7 @@ from recbole_darec.experiment.plan import PlannedRun, check_names, save_plan
 from recbole_darec.experiment.published import Published, known
 from recbole_darec.experiment.runner import Runner, add_runner_arguments, show_plan
 from recbole_darec.keys import ConfigError
+from recbole_darec.recbole_values import computed_metrics
 
 if TYPE_CHECKING:
     from recbole_darec.config import Config
@@ -132,9 +133,7 @@ def _check_parts(results: Sequence[Published], keys: Sequence[str]) -> None:
 
 
 def _check_computed(result: Published, config: Config) -> None:
-    computed = {f"{name}@{k}".lower() for name in config["metrics"] for k in config["topk"]}
-    computed |= {name.lower() for name in config["metrics"]}
-    lacking = sorted(set(map(str, result.expected)) - computed)
+    lacking = sorted(set(map(str, result.expected)) - computed_metrics(config.final_config_dict))
     if lacking:
         raise ConfigError(
             f"experiment '{result.name}' expects {', '.join(lacking)}, which its run does not "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -69,13 +70,28 @@ class AlignedRecommender(RepresentationRecommender):
         terms = self.backbone.loss(interaction, fused)
         if active:
             raw = alignment(output, self.backbone.triples(interaction), active)
-            terms |= {name: self._weights[name] * value for name, value in raw.items()}
+            self._check_terms(terms, raw)
+            terms |= {name: weight * raw[name] for name, weight in self._weights.items()}
         return terms
+
+    def _check_terms(self, own: Mapping[str, Tensor], raw: Mapping[str, Tensor]) -> None:
+        name = type(self.alignment).__name__
+        if clash := sorted(own.keys() & self._weights.keys()):
+            raise ConfigError(
+                f"alignment '{name}' and the backbone both have a term '{clash[0]}', of which one "
+                "would be lost; rename it in the alignment's term_weights and forward"
+            )
+        if lacking := sorted(self._weights.keys() - raw.keys()):
+            raise ConfigError(
+                f"alignment '{name}' declares a term '{lacking[0]}' in term_weights, which its "
+                f"forward does not return: that has {', '.join(sorted(raw)) or 'none'}"
+            )
 
     def _rows_read(self, interaction: Any) -> Tensor | None:
         """Numbers of the rows that a step reads, users above items; None where all cost no more."""
         fuses = self.alignment is not None and self.alignment.fuses
-        cheaper = self.backbone.reads_batch and (fuses or self.backbone.graph.is_large)
+        costly = fuses or self.backbone.rows_cost or self.backbone.graph.is_large
+        cheaper = self.backbone.reads_batch and costly
         if not (self.training and cheaper):
             return None
         batch, n_users = self.backbone.triples(interaction), self.backbone.n_users

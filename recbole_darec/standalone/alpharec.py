@@ -15,7 +15,7 @@ from recbole_darec.backbone.output import CollaborativeOutput
 from recbole_darec.data.assemble import item_means
 from recbole_darec.data.side_embeddings import SideEmbeddings
 from recbole_darec.graph import BipartiteGraph
-from recbole_darec.keys import Key
+from recbole_darec.keys import ConfigError, Key
 from recbole_darec.model.representation_recommender import RepresentationRecommender
 
 
@@ -33,6 +33,9 @@ class AlphaRec(RepresentationRecommender):
         config: configuration.
         dataset: RecBole's training dataset with side embeddings of the items; those of users are
             not read.
+
+    Raises:
+        ConfigError: if a user has interacted with all items.
     """
 
     keys: ClassVar[Mapping[str, Key]] = {
@@ -54,6 +57,11 @@ class AlphaRec(RepresentationRecommender):
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         self.graph = BipartiteGraph.from_dataset(dataset)
+        if int(self.graph.degrees()[: self.n_users].max()) >= self.n_items - 1:
+            raise ConfigError(
+                "a user has interacted with all items, so that AlphaRec has none to contrast with; "
+                "filter such users out with user_inter_num_interval"
+            )
         items: SideEmbeddings = dataset.side_embeddings(dataset.iid_field)
         self.register_buffer("semantic", _inputs(self.graph, items), persistent=False)
         self.n_layers: int = config["n_layers"]

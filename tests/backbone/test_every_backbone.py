@@ -21,9 +21,9 @@ KEYS = {"AutoCF": {"n_seeds": 1, "mask_depth": 1}}
 
 @pytest.fixture
 def build(defaults):
-    def build(name, graph):
+    def build(name, graph, reg="all"):
         torch.manual_seed(1)
-        keys = {"embedding_size": 8, "reg": "all", "reg_weight": 0.01, **KEYS.get(name, {})}
+        keys = {"embedding_size": 8, "reg": reg, "reg_weight": 0.01, **KEYS.get(name, {})}
         return parts("backbone")[name].load()(defaults(name, **keys), graph)
 
     return build
@@ -74,11 +74,13 @@ def test_shapes_terms_and_gradients(name, build, tiny_graph, tiny_batch):
         assert parameter.grad.abs().sum() > 0, key
 
 
-def test_half_precision_is_near_single(name, build, tiny_graph, tiny_batch):
+@pytest.mark.parametrize("reg", ["all", "batch"])
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+def test_half_precision_is_near_single(name, build, tiny_graph, tiny_batch, half, reg):
     def step(enabled):
-        model = build(name, tiny_graph)
+        model = build(name, tiny_graph, reg=reg)
         torch.manual_seed(4)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+        with torch.autocast("cpu", dtype=half, enabled=enabled):
             terms = model.loss(tiny_batch, model())
         sum(terms.values()).backward()
         gradients = torch.cat([p.grad.flatten() for p in model.parameters()])
@@ -99,6 +101,10 @@ def test_gradients_of_the_data_terms_reach_every_parameter(name, build, tiny_gra
     for key, parameter in model.named_parameters():
         assert parameter.grad is not None, key
         assert parameter.grad.abs().sum() > 0, key
+
+
+def test_evaluation_keeps_representations_alone(name, build, tiny_graph):
+    assert not build(name, tiny_graph).eval()().extras
 
 
 def test_given_ego_is_what_is_propagated(name, build, tiny_graph):

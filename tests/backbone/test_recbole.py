@@ -73,6 +73,21 @@ def test_loss_and_gradients_are_those_of_recbole(backbone, small_batch, name):
             torch.testing.assert_close(parameter.grad, expected[key], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", PROPAGATING)
+@pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
+def test_under_autocast_propagation_is_in_single_precision(backbone, small_batch, name, half):
+    def step(enabled):
+        model = backbone(name)
+        seeded(model.train)
+        with torch.autocast("cpu", dtype=half, enabled=enabled):
+            value = sum(seeded(lambda: model.loss(small_batch, model())).values())
+        value.backward()
+        return value, model.model.user_embedding.weight.grad
+
+    exact, found = step(False), step(True)
+    torch.testing.assert_close(found, exact)
+
+
 def test_pointwise_models_are_given_labelled_pairs(backbone, small_batch):
     model = backbone("NeuMF")
     model.eval()
@@ -139,10 +154,10 @@ def test_given_ego_and_changed_output_enter_the_loss(backbone, small_batch, name
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("MultiVAE", "it has no table of user embeddings"),
-        ("ItemKNN", "it has no table of user embeddings"),
-        ("FISM", "it has no table of user embeddings"),
-        ("CDAE", "it has no table of user embeddings"),
+        ("MultiVAE", "it has no tables of user and of item embeddings"),
+        ("ItemKNN", "it has no tables of user and of item embeddings"),
+        ("FISM", "it has no tables of user and of item embeddings"),
+        ("CDAE", "it has no tables of user and of item embeddings"),
         ("NNCF", "more than one representation of each user and item"),
     ],
 )

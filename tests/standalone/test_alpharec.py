@@ -24,11 +24,11 @@ VECTORS = {"a": [1.0, -0.5, 0.2], "b": [0.3, 0.8, -1.0], "c": [-0.7, 0.1, 0.4]}
 def build(tmp_path):
     """AlphaRec on four users and four items, of which ``d`` has no text, nor has user ``u4``."""
     (tmp_path / "four").mkdir()
-    table = pd.DataFrame(PAIRS, columns=["user_id:token", "item_id:token"])
-    table.to_csv(tmp_path / "four" / "four.inter", sep="\t", index=False)
     np.savez(tmp_path / "v.npz", ids=list(VECTORS), embeddings=np.array(list(VECTORS.values())))
 
-    def build(**keys):
+    def build(pairs=PAIRS, **keys):
+        table = pd.DataFrame(pairs, columns=["user_id:token", "item_id:token"])
+        table.to_csv(tmp_path / "four" / "four.inter", sep="\t", index=False)
         settings = {
             "data_path": str(tmp_path),
             "item_embedding_file": str(tmp_path / "v.npz"),
@@ -49,6 +49,12 @@ def build(tmp_path):
         return model.double(), config
 
     return build
+
+
+def test_a_user_who_knows_all_items_is_refused_where_the_sampler_lets_him_pass(build):
+    everything = [*PAIRS, ("u1", "c"), ("u1", "d")]
+    with pytest.raises(ConfigError, match="interacted with all items, so that AlphaRec has none"):
+        build(everything, repeatable=True)
 
 
 def dot(first, second):
