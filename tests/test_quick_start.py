@@ -413,6 +413,13 @@ def test_a_diverging_run_says_what_to_change(run):
         run("Backbone", learning_rate=1e30, reg_weight=1.0, epochs=3)
 
 
+def test_recboles_model_that_cannot_train_in_mixed_precision_is_named(run):
+    with pytest.raises(
+        ConfigError, match="RecBole's LightGCN does not train in mixed .* enable_amp"
+    ):
+        run("LightGCN", enable_amp=True, epochs=1)
+
+
 @pytest.mark.parametrize("learner", ["adam", "adamw", "sgd", "adagrad", "rmsprop"])
 def test_every_learner_trains(run, learner):
     losses = metrics_of(run("Backbone", backbone="MF", learner=learner, epochs=2))["train_losses"]
