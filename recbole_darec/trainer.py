@@ -31,7 +31,8 @@ class RunTrainer(Trainer):  # type: ignore[misc]
 
     Checkpoints go to the run's own folder, hold plain values only and are read with
     ``weights_only=True``. After each validation the whole state of training is kept, random
-    generators included, so that a resumed run ends with the numbers of an uninterrupted one.
+    generators included, so that a resumed run ends with the numbers of an uninterrupted one (nearly
+    on a GPU, whose sums vary in order).
 
     Attributes:
         epoch_seconds: training time of each epoch.

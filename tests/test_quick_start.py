@@ -414,9 +414,7 @@ def test_a_diverging_run_says_what_to_change(run):
 
 
 def test_recboles_model_that_cannot_train_in_mixed_precision_is_named(run):
-    with pytest.raises(
-        ConfigError, match="LightGCN does not train in mixed .* enable_amp"
-    ):
+    with pytest.raises(ConfigError, match="LightGCN does not train in mixed .* enable_amp"):
         run("LightGCN", enable_amp=True, epochs=1)
 
 
