@@ -175,17 +175,19 @@ def _end(entry: dict[str, Any], output: Path) -> str:
 def _table(result: Published, ours: dict[str, float], spread: Sequence[float], n_seeds: int) -> str:
     """Markdown: published value, our mean and deviation, relative difference, verdict."""
     differences = result.differences(ours)
+    seeds = f"{n_seeds} seeds" if n_seeds > 1 else "1 seed"
     lines = [
         f"\n{result.name}: {result.source}",
-        f"| metric | theirs | ours ({n_seeds} seeds) | deviation | difference | |",
+        f"| metric | theirs | ours ({seeds}) | deviation | difference | |",
         "|---|---|---|---|---|---|",
     ]
     for (metric, theirs), deviation in zip(result.expected.items(), spread, strict=True):
         verdict = ""
         if metric in result.judged:
             verdict = "reproduced" if result.within(differences[metric]) else "NOT reproduced"
+        spread_cell = f"{deviation:.4f}" if n_seeds > 1 else ""
         lines.append(
-            f"| {metric} | {theirs:.4f} | {ours[metric]:.4f} | {deviation:.4f} "
+            f"| {metric} | {theirs:.4f} | {ours[metric]:.4f} | {spread_cell} "
             f"| {differences[metric]:+.1%} | {verdict} |"
         )
     bound = "or better" if result.above_is_fine else "in both directions"

@@ -93,7 +93,7 @@ def test_ours_stand_beside_theirs_and_the_status_says_whether_they_agree(
     assert "-50.0% | NOT reproduced" in capsys.readouterr().out
     only = {**mean, "ndcg@10": each[1]["ndcg@10"]}
     assert reproduce(published(expected=only), "--seeds=2", output="only") == 0
-    assert "ours (1 seeds)" in capsys.readouterr().out
+    assert "ours (1 seed)" in capsys.readouterr().out
 
 
 def test_runs_that_two_results_share_are_trained_once_and_judged_against_both(
@@ -212,7 +212,7 @@ def test_a_result_of_which_one_run_failed_is_not_reproduced(published, tmp_path)
     text, reproduced = reproduce_command._report(result, [ran, lost], tmp_path)
     assert not reproduced
     assert "mine, seed 2: FAILED: no memory\n" in text
-    assert "ours (1 seeds)" in text
+    assert "ours (1 seed)" in text
     assert reproduce_command._report(result, [ran], tmp_path)[1]
 
 
