@@ -29,6 +29,20 @@ class PairSampler(Sampler):  # type: ignore[misc]
     """
 
     used_ids: Any
+    alias_table: tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
+
+    def _build_alias_table(self) -> None:
+        """RecBole's table, as arrays: items, their probabilities and who is drawn otherwise."""
+        super()._build_alias_table()
+        columns = (self.prob.keys(), self.prob.values(), [self.alias[item] for item in self.prob])
+        items, probabilities, aliases = (np.array(list(column)) for column in columns)
+        self.alias_table = items, probabilities, aliases
+
+    def _pop_sampling(self, sample_num: int) -> NDArray[Any]:
+        items, probabilities, aliases = self.alias_table
+        drawn = np.random.randint(0, len(items), sample_num)
+        kept = probabilities[drawn] > np.random.random(sample_num)
+        return np.where(kept, items[drawn], aliases[drawn])
 
     def get_used_ids(self) -> dict[str, UserItems]:
         """By phase, the pairs of this phase and those before it."""
