@@ -19,7 +19,7 @@ import re
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -359,6 +359,33 @@ def keep_clusters(model: Any) -> None:
         delattr(model, f"{side}_2cluster")
         model.register_buffer(f"{side}_centroids", torch.zeros(model.k, model.latent_dim))
         model.register_buffer(f"{side}_2cluster", torch.zeros(n, dtype=torch.long))
+
+
+# Neither parameters nor buffers: annealing of MultiVAE, MacridVAE and LDiffRec, histories of losses
+# of DiffRec, the shuffled users of LINE.
+_TRAINING_STATE = (
+    "update",
+    "update_count",
+    "update_count_vae",
+    "Lt_history",
+    "Lt_count",
+    "random_list",
+    "random_pr",
+)
+
+
+def training_state(model: Any) -> dict[str, dict[str, Any]]:
+    """What RecBole's models count while they train, by module and attribute."""
+    return {
+        name: {key: value for key in _TRAINING_STATE if (value := vars(module).get(key)) is not None}
+        for name, module in model.named_modules()
+    }
+
+
+def set_training_state(model: Any, state: Mapping[str, Mapping[str, Any]]) -> None:
+    """Put back what ``training_state`` gave."""
+    for name, values in state.items():
+        vars(model.get_submodule(name)).update(values)
 
 
 def require_dataset(config: Any) -> None:

@@ -15,7 +15,7 @@ from recbole.trainer import Trainer
 from recbole.utils import get_trainer, set_color
 from torch.optim import Optimizer
 
-from recbole_darec import checkpoint
+from recbole_darec import checkpoint, compat
 from recbole_darec.collector import TopKCollector
 from recbole_darec.config import Config
 from recbole_darec.keys import ConfigError
@@ -144,6 +144,8 @@ class RunTrainer(Trainer):  # type: ignore[misc]
             getattr(self, name).load_state_dict(optimizer_state)
         for name, value in state["progress"].items():
             setattr(self, name, value)
+        # A run of an earlier version has none.
+        compat.set_training_state(self.model, state.get("training", {}))
         _set_random_state(state["random"], self.model, train_data)
         if self.cur_step > self.stopping_step:
             self.epochs = self.start_epoch
@@ -188,6 +190,7 @@ class RunTrainer(Trainer):  # type: ignore[misc]
         state = {
             **self._model_state(epoch),
             "optimizers": {n: o.state_dict() for n, o in self._optimizers().items()},
+            "training": compat.training_state(self.model),
             "progress": progress,
             "random": _random_state(self.model, train_data),
         }

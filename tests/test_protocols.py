@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -188,6 +189,38 @@ def test_ncl_resumed_between_two_clusterings_has_the_numbers_of_an_unbroken_run(
         run_recbole_darec(config_dict={"resume": str(folder)})["test_result"]
         == (whole["test_result"])
     )
+
+
+@pytest.mark.parametrize(
+    ("model", "keys"),
+    [
+        ("MultiVAE", {"total_anneal_steps": 60, "anneal_cap": 1.0}),
+        ("MacridVAE", {"total_anneal_steps": 60, "anneal_cap": 1.0}),
+        ("LDiffRec", {}),
+        ("DiffRec", {}),
+        ("LINE", {}),
+        ("Backbone", {"backbone": "recbole/LINE"}),
+    ],
+)
+def test_what_a_model_counts_while_it_trains_survives_a_kill(run, settings, tmp_path, model, keys):
+    keys = {"epochs": 4, "train_batch_size": 64, **keys}
+    whole = run(model, **keys)
+
+    def kill(epoch, _):
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+    given = {**settings, **keys, "checkpoint_dir": str(tmp_path / "killed")}
+    with pytest.raises(KeyboardInterrupt):
+        run_recbole_darec(model, "small", config_dict=given, callback_fn=kill)
+    (folder,) = (tmp_path / "killed").iterdir()
+    resumed = run_recbole_darec(config_dict={"resume": str(folder)})
+    assert resumed["test_result"] == whole["test_result"]
+    losses = [
+        json.loads((Path(result["run_folder"]) / "metrics.json").read_text())["train_losses"]
+        for result in (whole, resumed)
+    ]
+    assert losses[0] == losses[1]
 
 
 def test_repeatable_leaves_nothing_out_of_the_ranking_as_in_recbole(run, settings):
