@@ -377,7 +377,7 @@ _TRAINING_STATE = (
 def training_state(model: Any) -> dict[str, dict[str, Any]]:
     """What RecBole's models count while they train, by module and attribute."""
     return {
-        name: {key: value for key in _TRAINING_STATE if (value := vars(module).get(key)) is not None}
+        name: {key: vars(module)[key] for key in _TRAINING_STATE if key in vars(module)}
         for name, module in model.named_modules()
     }
 

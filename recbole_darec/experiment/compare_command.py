@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recbole_darec.experiment.files import sole_user
+from recbole_darec.experiment.files import sole_user, write_text
 from recbole_darec.experiment.plan import PlannedRun, load_plan, make_plan, save_plan
 from recbole_darec.experiment.runner import Runner, add_comparison_arguments, show_plan
 from recbole_darec.experiment.variant import parse_models, split_list
@@ -17,6 +18,7 @@ from recbole_darec.yaml_file import config_files
 if TYPE_CHECKING:
     import pandas as pd
 
+_TABLES, _COLD = "tables.json", 5
 DESCRIPTION = "Compare models on datasets with several seeds, with significance and groups."
 EXAMPLE = """\
 Any key by --key=value holds for all models; one of a model alone stands behind its name. Example:
@@ -33,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", help="how many, or a list of them (default 1)")
     parser.add_argument("--base", help="model of the list to compare the others with")
     add_comparison_arguments(parser)
+    parser.set_defaults(cold=None)  # an experiment that is resumed keeps its own
 
 
 def main(args: argparse.Namespace) -> int:
@@ -47,8 +50,9 @@ def main(args: argparse.Namespace) -> int:
     Raises:
         ConfigError: if a name, key or file is wrong; before any run.
     """
-    runner = Runner.of(args)
     output = Path(args.output or f"results/compare-{time.strftime('%Y%m%d-%H%M%S')}").absolute()
+    args.base, args.cold = _tables_asked(args, output)
+    runner = Runner.of(args)
     runs = _plan(args, output)
     labels = list(dict.fromkeys(run.label for run in runs))
     if args.base and args.base not in labels:
@@ -58,10 +62,19 @@ def main(args: argparse.Namespace) -> int:
         return 0
     runner.connect()
     save_plan(output, runs, args.resume)
+    write_text(output / _TABLES, json.dumps({"base": args.base, "cold": args.cold}) + "\n")
     with sole_user(output):
         failed = [outcome for outcome in runner.run(runs, output) if outcome.error]
         report(output, runs, args.base, args.cold)
     return 1 if failed else 0
+
+
+def _tables_asked(args: argparse.Namespace, output: Path) -> tuple[str | None, int]:
+    """The base and ``cold``: as given, or as when the experiment began."""
+    file = output / _TABLES
+    earlier = json.loads(file.read_text("utf-8")) if args.resume and file.is_file() else {}
+    base = args.base or earlier.get("base")
+    return base, earlier.get("cold", _COLD) if args.cold is None else args.cold
 
 
 def report(output: Path, runs: list[PlannedRun], base: str | None, cold: int) -> pd.DataFrame:

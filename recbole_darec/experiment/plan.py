@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 FILE_NAME = PLAN
 _MOST_SEEDS = 100
+_EVALUATION = ("metrics", "topk", "eval_args", "mask_valid_at_test")
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ def make_plan(
     _refuse_names(common)
     runs, unread = [], set(common)
     for dataset in datasets:
+        first: PlannedRun | None = None
         for variant in variants:
             config = _configured(variant, dataset, config_files, common)
             unread.intersection_update(config.unread_keys())
@@ -72,7 +74,9 @@ def make_plan(
             for seed in _seeds(seeds, int(resolved["seed"])):
                 name = re.sub(r"[^\w.=-]+", "_", f"{dataset}-{variant.label}-{seed}")
                 parameters = {**resolved, "seed": seed}
-                runs.append(PlannedRun(name, variant.label, dataset, seed, parameters))
+                run = PlannedRun(name, variant.label, dataset, seed, parameters)
+                _check_evaluated_alike(first := first or run, run)
+                runs.append(run)
     if unread:
         key = min(unread)
         labels = ", ".join(variant.label for variant in variants)
@@ -93,8 +97,20 @@ def check_names(runs: Sequence[PlannedRun]) -> None:
         raise ConfigError(f"runs stand twice in the experiment: {', '.join(twice)}")
 
 
+def _check_evaluated_alike(first: PlannedRun, other: PlannedRun) -> None:
+    for key in _EVALUATION:
+        one, two = first.parameters[key], other.parameters[key]
+        if one != two:
+            raise ConfigError(
+                f"key '{key}' is {one!r} for {first.label} and {two!r} for {other.label}, whose "
+                "numbers could not be compared; set it for all of them"
+            )
+
+
 def _refuse_names(keys: Mapping[str, Any]) -> None:
-    """The model and the dataset of a run are the experiment's to set."""
+    """What the experiment sets for each run itself."""
+    if "checkpoint_dir" in keys:
+        raise ConfigError("key 'checkpoint_dir' cannot be set here: the runs lie in --output")
     if "model" in keys:
         raise ConfigError(
             "key 'model' cannot be set here: compare takes its models from --models, and ablate "
@@ -129,6 +145,11 @@ def _resolved(config: Config) -> dict[str, Any]:
         raise ConfigError(
             f"none of metrics {config['metrics']} has a value for each user; add one of Recall, "
             "MRR, NDCG, Hit, Precision, MAP"
+        )
+    if not config["save_per_user"]:
+        raise ConfigError(
+            "key 'save_per_user' is False, but the tables are made of the users' values; leave it "
+            "out"
         )
     resolved = config.resolved()
     resolved.pop("checkpoint_dir")

@@ -82,6 +82,17 @@ def test_one_failing_run_is_reported_and_the_rest_go_on(keys, tmp_path, capsys, 
     assert "FAILED: the training loss is" in capsys.readouterr().out
 
 
+def test_resumed_tables_compare_with_the_same_base(keys, tmp_path):
+    compare(keys, tmp_path / "c", "--base", "Pop", "--cold", 10, seeds=1)
+    summary = (tmp_path / "c" / "summary.csv").read_text()
+    assert command(compare_command, "--resume", "--output", tmp_path / "c") == 0
+    assert (tmp_path / "c" / "summary.csv").read_text() == summary
+    command(compare_command, "--resume", "--output", tmp_path / "c", "--base", "BPR", "--cold", 5)
+    again = pd.read_csv(tmp_path / "c" / "summary.csv").set_index("model")
+    assert again.loc["BPR", "improvement_percent"].isna().all()
+    assert again.loc["Pop", "improvement_percent"].notna().any()
+
+
 def test_a_failed_run_is_tried_again_and_finished_ones_are_kept(keys, tmp_path, slow_learner):
     compare(keys, tmp_path / "c", models=f"{slow_learner},Pop", seeds=1)
     runs = load_plan(tmp_path / "c")

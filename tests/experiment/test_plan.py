@@ -98,6 +98,16 @@ def test_seeds_by_name(settings):
         ({"models": "BPR:model=EASE"}, "BPR:model=EASE on small: key 'model' cannot be set here"),
         ({"models": "BPR:dataset=x"}, "on small: key 'dataset' cannot be set here: the datasets"),
         ({"models": "BPR:n_centers=4"}, "n_centers=4 on small: key 'n_centers' is not read by BPR"),
+        (
+            {"models": "BPR:topk=[5,10],Pop"},
+            r"key 'topk' is \[5, 10\] for BPR:topk=\[5,10\] and \[10\] for Pop, whose numbers",
+        ),
+        (
+            {"models": 'Pop,BPR:eval_args={"mode":"uni20"}'},
+            "key 'eval_args' is .* for Pop and .*uni20.* for BPR:",
+        ),
+        ({"extra": ["--save_per_user=False"]}, "'save_per_user' is False, but the tables are made"),
+        ({"extra": ["--checkpoint_dir=x"]}, "'checkpoint_dir' cannot be set here: the runs lie in"),
         ({"extra": ["--n_centers=4"]}, "key 'n_centers' is read by none of BPR, Pop; DaRec reads"),
     ],
 )
