@@ -361,6 +361,20 @@ def keep_clusters(model: Any) -> None:
         model.register_buffer(f"{side}_2cluster", torch.zeros(n, dtype=torch.long))
 
 
+def require_points(what: str, config: Any, n_users: int, n_items: int) -> None:
+    """See that RecBole's NCL has as many users and items, with ``[PAD]``, as clusters.
+
+    Raises:
+        ConfigError: if not.
+    """
+    fewest = min(n_users, n_items)
+    if config["num_clusters"] > fewest:
+        raise ConfigError(
+            f"{what} cannot make {config['num_clusters']} clusters of {fewest} rows (with "
+            "RecBole's [PAD]); set key 'num_clusters' to less"
+        )
+
+
 # Neither parameters nor buffers: annealing of MultiVAE, MacridVAE and LDiffRec, histories of losses
 # of DiffRec, the shuffled users of LINE.
 _TRAINING_STATE = (

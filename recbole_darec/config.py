@@ -8,6 +8,8 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from recbole_darec import compat
 
 compat.install()
@@ -43,7 +45,10 @@ from recbole_darec.yaml_file import Loader, read_yaml  # noqa: E402
 
 _TYPED = (bool, int, float, list, dict)
 # Keys that frameworks often have, and what stands in their place here.
-_INSTEAD = {"device": "set use_gpu, and gpu_id for one of several"}
+_INSTEAD = {
+    "device": "set use_gpu, and gpu_id for one of several",
+    "neg_sampling": "RecBole calls it train_neg_sample_args since version 1.1",
+}
 _PATH_KEYS = (
     "data_path",
     "checkpoint_dir",
@@ -84,6 +89,8 @@ class Config(RecBoleConfig):  # type: ignore[misc]
         command_line: Sequence[str] = (),
     ) -> None:
         self._command_line = list(command_line)
+        if isinstance(config_file_list, (str, os.PathLike)):
+            config_file_list = [config_file_list]
         try:
             super().__init__(model, dataset, config_file_list, dict(config_dict or {}))
         except ConfigError:
@@ -141,10 +148,8 @@ class Config(RecBoleConfig):  # type: ignore[misc]
         return merged
 
     def _convert_config_dict(self, config_dict: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            key: value_of(key, value) if isinstance(value, str) else value
-            for key, value in config_dict.items()
-        }
+        plain = {key: _from_python(value) for key, value in config_dict.items()}
+        return {k: value_of(k, v) if isinstance(v, str) else v for k, v in plain.items()}
 
     def _load_cmd_line(self) -> dict[str, Any]:
         return self._convert_config_dict(parse_command_line(self._command_line))
@@ -248,7 +253,7 @@ class Config(RecBoleConfig):  # type: ignore[misc]
     def _get_final_config_dict(self) -> dict[str, Any]:
         final: dict[str, Any] = super()._get_final_config_dict()
         self._refuse_unread_arguments()
-        self._accept_single_values(final)
+        self._accept_recboles_spellings(final)
         for name, key in self._checked_keys().items():
             if name in final:
                 final[name] = key.check(name, final[name])
@@ -313,10 +318,13 @@ class Config(RecBoleConfig):  # type: ignore[misc]
                 raise ConfigError(self.unread_message(key))
 
     @staticmethod
-    def _accept_single_values(final: dict[str, Any]) -> None:
+    def _accept_recboles_spellings(final: dict[str, Any]) -> None:
         for key in ("topk", "metrics", "benchmark_filename"):
             if isinstance(final.get(key), (int, str)):
                 final[key] = [final[key]]
+        for key, spell in (("learner", str.lower), ("state", str.upper)):
+            if isinstance(final[key], str):
+                final[key] = spell(final[key])
 
     @staticmethod
     def _refuse_unsafe(final: Mapping[str, Any]) -> None:
@@ -405,6 +413,12 @@ def _absence(model: str, name: str, known: Iterable[str]) -> str:
     kind = compat.other_recommender_kind(model)
     fault = f"is one of RecBole's {kind} recommenders"
     return fault if kind else f"does not exist{nearest(name, known)}"
+
+
+def _from_python(value: Any) -> Any:
+    """A path as text and NumPy's numbers as Python's, as they come from a notebook."""
+    value = os.fspath(value) if isinstance(value, os.PathLike) else value
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _plain(value: Any) -> Any:

@@ -54,7 +54,7 @@ RECBOLE_KEYS: Mapping[str, Key] = {
     "loss_decimal_place": Key(int, low=0),
     "worker": Key(int, low=0),
     "learner": Key(str, choices=("adam", "adamw", "sgd", "adagrad", "rmsprop")),
-    "state": Key(str, choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")),
+    "state": Key(str, choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), optional=True),
 }
 
 # Of RecBole's general recommenders, where they have them.

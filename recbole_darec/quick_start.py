@@ -172,6 +172,9 @@ def build_model(config: Config, train_dataset: Any) -> torch.nn.Module:
         ConfigError: if the model needs a package that is not installed, or if it is RecBole's and
             cannot be built with these keys.
     """
+    if config.model == "NCL":
+        sizes = train_dataset.user_num, train_dataset.item_num
+        compat.require_points("model 'NCL'", config, *sizes)
     refusals = nullcontext() if config.is_ours else compat.recboles_refusals(config.model, config)
     try:
         with refusals:
@@ -255,4 +258,7 @@ def _versions() -> dict[str, str]:
 
 def _result(metrics: Mapping[str, Any], folder: RunFolder) -> Result:
     names = ("best_valid_score", "valid_score_bigger", "best_valid_result", "test_result")
-    return {**{name: metrics[name] for name in names}, "run_folder": str(folder.path)}
+    result = {name: metrics[name] for name in names}
+    if result["best_valid_score"] is None:  # RecBole's value where nothing was validated
+        result["best_valid_score"] = -math.inf if metrics["valid_score_bigger"] else math.inf
+    return {**result, "run_folder": str(folder.path)}

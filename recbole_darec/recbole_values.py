@@ -20,7 +20,8 @@ INTERVAL_KEYS = (
     "entity_kg_num_interval",
     "relation_kg_num_interval",
 )
-_WITHOUT_CUT = {"auc", "gauc", "mae", "rmse", "logloss"}
+_OF_VALUES = {"auc", "mae", "rmse", "logloss"}
+_WITHOUT_CUT = {*_OF_VALUES, "gauc"}
 _CLIPPING = {"max_norm": Key(float, low=0, open_low=True), "norm_type": Key(float, low=0)}
 _NEGATIVES = {
     "distribution": Key(str, choices=("uniform", "popularity", "None"), optional=True),
@@ -95,6 +96,12 @@ def _check_columns(final: Mapping[str, Any]) -> None:
                     f"key '{key}' of '{file}' is {columns!r}; expected a list of columns, such as "
                     f"{{'{file}': ['{columns}']}}"
                 )
+    loaded = final.get("load_col")
+    if loaded is not None and "inter" not in loaded:
+        raise ConfigError(
+            f"key 'load_col' is {loaded}, without columns of the interactions; add "
+            f"'inter': ['{final['USER_ID_FIELD']}', '{final['ITEM_ID_FIELD']}']"
+        )
 
 
 def interaction_columns(final: Mapping[str, Any]) -> list[str] | None:
@@ -115,6 +122,7 @@ def _check_eval_args(final: Mapping[str, Any]) -> None:
     if str(group_by).lower() not in ("user", "none"):
         raise ConfigError(f"key 'eval_args': group_by is {group_by!r}; expected user or none")
     _check_mode(args.get("mode", "full"))
+    _check_labeled(final)
     time, columns = final["TIME_FIELD"], interaction_columns(final)
     by_files = bool(final.get("benchmark_filename"))
     if order == "TO" and not by_files and columns is not None and time not in columns:
@@ -122,6 +130,13 @@ def _check_eval_args(final: Mapping[str, Any]) -> None:
             f"key 'eval_args' orders by time, but load_col leaves out '{time}': load it, as in "
             f"--load_col=\"{{'inter': {[*columns, time]}}}\""
         )
+
+
+def has_test_part(final: Mapping[str, Any]) -> bool:
+    """Whether ``eval_args`` or the benchmark files leave anything for the test."""
+    ((_, shares),) = final["eval_args"]["split"].items()
+    without = shares == "valid_only" or (isinstance(shares, list) and not shares[2])
+    return bool(final["benchmark_filename"]) or not without
 
 
 def _check_split(split: Any, order: Any) -> None:
@@ -180,6 +195,25 @@ def _check_mode(mode: Any) -> None:
             )
 
 
+def _check_labeled(final: Mapping[str, Any]) -> None:
+    """Labels are evaluated by the metrics of values, and have to be there."""
+    mode = final["eval_args"].get("mode")
+    if "labeled" not in (mode.values() if isinstance(mode, dict) else (mode,)):
+        return
+    ranking = [name for name in final["metrics"] if name.lower() not in _OF_VALUES]
+    if ranking:
+        raise ConfigError(
+            f"key 'eval_args': mode labeled has no ranking, which {', '.join(ranking)} of key "
+            "'metrics' need; use AUC, MAE, RMSE or LogLoss, or another mode"
+        )
+    label, columns = final["LABEL_FIELD"], interaction_columns(final)
+    if not final.get("threshold") and columns is not None and label not in columns:
+        raise ConfigError(
+            f"key 'eval_args': mode is labeled, but load_col leaves out '{label}': load it, or set "
+            "threshold, which makes it of another column"
+        )
+
+
 def _check_interval(what: str, value: Any) -> None:
     if value is None:
         return
@@ -222,4 +256,5 @@ def _check_clipping(clipping: Mapping[str, Any] | None) -> None:
     if clipping:
         _check_names("clip_grad_norm", clipping, ("max_norm", "norm_type"))
         for name, value in {"max_norm": None, **clipping}.items():
+            value = math.inf if (name, value) == ("norm_type", "inf") else value
             _CLIPPING[name].check(f"clip_grad_norm': '{name}", value)

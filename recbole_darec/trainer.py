@@ -120,8 +120,11 @@ class RunTrainer(Trainer):  # type: ignore[misc]
     ) -> tuple[Any, UserValues | None]:
         """Metrics of the best epoch on the test part, and each user's own.
 
-        The latter are None without ``save_per_user`` or where no metric has a value for each user.
+        The latter are None without ``save_per_user`` or where no metric has a value for each user,
+        both without a test part.
         """
+        if test_data is None:
+            return None, None
         if not (self.config["save_per_user"] and has_top_k(self.config["metrics"])):
             return self.evaluate(test_data, show_progress=show_progress), None
         setattr(self.eval_collector.register, "rec.items", True)

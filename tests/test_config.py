@@ -5,6 +5,7 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import recbole
 import torch
@@ -294,6 +295,13 @@ RECBOLES = [
     ),
     (
         "BPR",
+        "load_col",
+        {"item": ["item_id"]},
+        r"'load_col' is \{.*\}, without columns of the interactions; add 'inter': \['user_id', 'i",
+    ),
+    ("BPR", "neg_sampling", None, "key 'neg_sampling' does not exist; RecBole calls it train_neg_"),
+    (
+        "BPR",
         "train_neg_sample_args",
         {"distribution": "uniform", "sample_num": 0},
         "key 'train_neg_sample_args: sample_num' is 0",
@@ -400,6 +408,8 @@ EVAL_ARGS = [
     ({"mode": "uni0"}, "mode is 'uni0'"),
     ({"mode": {"valid": "full", "train": "full"}}, "has no 'train'; it holds valid, test"),
     ({"mode": {"valid": 5}}, "mode is 5"),
+    ({"mode": "labeled"}, "mode labeled has no ranking, which Recall, MRR, NDCG, Hit, Precision"),
+    ({"mode": {"valid": "pop20", "test": "labeled"}}, "use AUC, MAE, RMSE or LogLoss, or another"),
 ]
 
 
@@ -407,6 +417,31 @@ EVAL_ARGS = [
 def test_mistakes_in_eval_args_are_named(args, message):
     with pytest.raises(ConfigError, match=message):
         Config("BPR", config_dict={"eval_args": args})
+
+
+def test_labeled_evaluation_needs_labels():
+    keys = {"eval_args": {"mode": "labeled"}, "metrics": ["AUC"], "valid_metric": "AUC"}
+    with pytest.raises(ConfigError, match="mode is labeled, but load_col leaves out 'label': load"):
+        Config("BPR", config_dict=keys)
+    assert Config("BPR", config_dict={**keys, "threshold": {"rating": 4}})["threshold"]
+
+
+def test_spellings_that_recbole_takes():
+    keys = {
+        "learner": "Adam", "state": "info", "clip_grad_norm": {"max_norm": 1, "norm_type": "inf"}
+    }  # fmt: skip
+    config = Config("BPR", config_dict=keys)
+    assert (config["learner"], config["state"]) == ("adam", "INFO")
+    assert Config("BPR", config_dict={"state": None})["state"] is None
+
+
+def test_values_of_a_notebook(tmp_path):
+    file = tmp_path / "keys.yaml"
+    file.write_text("epochs: 3\n")
+    given = {"seed": np.int64(3), "learning_rate": np.float32(0.5), "checkpoint_dir": tmp_path}
+    config = Config("BPR", config_file_list=file, config_dict=given)
+    assert (config["seed"], config["learning_rate"], config["epochs"]) == (3, 0.5, 3)
+    assert config["checkpoint_dir"] == str(tmp_path)
 
 
 @pytest.mark.parametrize(

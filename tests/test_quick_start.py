@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 import pickle
 import re
@@ -17,6 +18,7 @@ from recbole.model.general_recommender.lightgcn import LightGCN
 from recbole.utils import init_seed
 
 from recbole_darec import checkpoint
+from recbole_darec.api import analyze
 from recbole_darec.checksums import verify
 from recbole_darec.config import Config
 from recbole_darec.data.preparation import create_dataset, prepare_data
@@ -390,15 +392,51 @@ def test_recboles_class_itself_runs_for_recboles_names(settings):
         ),
         ({"item_template": "{movie_titel}"}, "movie_titel"),
         (
-            {"eval_args": {"split": {"RS": [1, 0, 0]}}},
-            "the test part of 'small' is empty; check eval_args",
+            {"unused_col": {"inter": ["user_id"]}},
+            "no field 'user_id'. Check load_col, unused_c",
         ),
+        ({"seq_len": {"class": "3"}, "load_col": None}, "cannot be used: .* Check load_col, .*seq"),
         ({"text_encoder": "no-such/encoder"}, "no-such/encoder"),
     ],
 )
 def test_mistakes_in_data_are_named_before_training(run, overrides, message):
     with pytest.raises(ConfigError, match=message):
         run(**overrides)
+
+
+@pytest.mark.parametrize("split", [{"RS": [0.8, 0.2, 0]}, {"LS": "valid_only"}])
+@pytest.mark.parametrize("model", ["DaRec", "BPR"])
+def test_without_a_test_part_a_run_ends_after_validation_as_in_recbole(run, model, split):
+    result = run(model, epochs=1, eval_args={"split": split})
+    assert result["test_result"] is None
+    assert result["best_valid_score"] > 0
+    with pytest.raises(ConfigError, match="the run has no test part"):
+        analyze(result["run_folder"])
+
+
+def test_an_empty_training_part_is_named(run):
+    with pytest.raises(ConfigError, match="the training part of 'small' is empty; check eval_args"):
+        run("BPR", eval_args={"split": {"RS": [1e-300, 1, 0]}})
+
+
+def test_without_validation_the_best_score_is_recboles(run):
+    assert run("BPR", epochs=0)["best_valid_score"] == -math.inf
+
+
+def test_ncl_with_more_clusters_than_users_is_named(run):
+    with pytest.raises(ConfigError, match="model 'NCL' cannot make 1000 clusters of .* set key"):
+        run("NCL", epochs=1)
+
+
+@pytest.mark.parametrize("model", ["DaRec", "BPR"])
+def test_a_dataset_is_saved_and_used_as_in_recbole(run, settings, model):
+    first = run(model, epochs=1, save_dataset=True, state="INFO")
+    (saved,) = Path(first["run_folder"]).glob("small-*.pth")
+    keys = {"dataset_save_path": str(saved), "allow_pickle": True, "state": "INFO"}
+    again = run(model, epochs=1, **keys)
+    assert again["test_result"] == first["test_result"]
+    log = (Path(again["run_folder"]) / "run.log").read_text()
+    assert "Load filtered dataset from" in log
 
 
 def test_unwritable_output_folder(run, tmp_path):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from recbole_darec.inference.history import history_matrix
+from recbole_darec.keys import ConfigError
 
 _MAX_POSITIVES = 8_000
 
@@ -29,7 +30,13 @@ class HeldOutPairs:
 
     @classmethod
     def of_test(cls, loaders: Sequence[Any], seed: int = 0) -> HeldOutPairs:
-        """Test interactions (at most 8,000), each with one item that the user never had."""
+        """Test interactions (at most 8,000), each with one item that the user never had.
+
+        Raises:
+            ConfigError: if there is no test part.
+        """
+        if loaders[2] is None:
+            raise ConfigError("the run has no test part, whose pairs the analysis looks at")
         test = loaders[2]._dataset
         generator = np.random.default_rng(seed)
         users = test.inter_feat[test.uid_field].numpy()

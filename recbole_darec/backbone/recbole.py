@@ -292,9 +292,4 @@ def _require_clustering(config: Mapping[str, Any], graph: BipartiteGraph) -> Non
         raise ConfigError(
             f"backbone '{PREFIX}NCL' needs the package 'faiss': pip install faiss-cpu"
         )
-    fewest = min(graph.n_users, graph.n_items)
-    if config["num_clusters"] > fewest:
-        raise ConfigError(
-            f"backbone '{PREFIX}NCL' cannot make {config['num_clusters']} clusters of {fewest} "
-            "rows (with RecBole's [PAD]); set key 'num_clusters' to less"
-        )
+    compat.require_points(f"backbone '{PREFIX}NCL'", config, graph.n_users, graph.n_items)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from logging import getLogger
 from typing import Any
 
+import recbole.data.dataset as recbole_datasets
 import recbole.data.utils as recbole_data
 import torch
 from recbole.data.dataloader import FullSortEvalDataLoader, TrainDataLoader
@@ -27,33 +30,47 @@ def create_dataset(config: Config) -> Any:
     Raises:
         ConfigError: if a file is missing or malformed, or nothing is left after filtering.
     """
+    with _refused(config):
+        dataset = _recboles_dataset(config)
+    if len(dataset.inter_feat) == 0:
+        raise ConfigError(_EMPTY.format(config.dataset))
+    return dataset
+
+
+@contextmanager
+def _refused(config: Config) -> Iterator[None]:
+    """Name the dataset and the keys where RecBole cannot make use of the files."""
     try:
-        dataset = SideEmbeddingDataset(config) if config.uses_text else _recboles_dataset(config)
+        yield
     except ConfigError:
         raise
-    except (ValueError, KeyError, IndexError, OSError) as error:
+    except (ValueError, KeyError, IndexError, OSError, TypeError, AttributeError) as error:
         if "is empty" in str(error):
             raise ConfigError(_EMPTY.format(config.dataset)) from error
         absent = "no field " if isinstance(error, KeyError) else ""
         raise ConfigError(
             f"dataset '{config.dataset}' in {config['data_path']} cannot be used: "
-            f"{absent}{str(error).rstrip('.')}. Check "
-            "load_col, val_interval and the interval filters against the header of its files"
+            f"{absent}{str(error).rstrip('.')}. Check load_col, unused_col, val_interval, "
+            "threshold, seq_len and the interval filters against the header of its files, whose "
+            "columns are named name:type, and that no row lacks an id"
         ) from error
-    if len(dataset.inter_feat) == 0:
-        raise ConfigError(_EMPTY.format(config.dataset))
-    return dataset
 
 
 def _recboles_dataset(config: Config) -> Any:
     """RecBole's dataset; it would unpickle one that it finds in ``checkpoint_dir``, unasked."""
     kept = {key: config[key] for key in ("checkpoint_dir", "save_dataset")}
     config["checkpoint_dir"], config["save_dataset"] = os.devnull, False
+    # RecBole's way to a class of its own for a model: one of that name in its module.
+    own = f"{config.model}Dataset"
+    if config.uses_text:
+        setattr(recbole_datasets, own, SideEmbeddingDataset)
     try:
         dataset = recbole_data.create_dataset(config)
     finally:
         for key, value in kept.items():
             config[key] = value
+        if config.uses_text:
+            delattr(recbole_datasets, own)
     if config["save_dataset"] and dataset.config is config:
         dataset.save()
     return dataset
@@ -69,7 +86,7 @@ def prepare_data(config: Config, dataset: Any) -> tuple[Any, Any, Any]:
     """RecBole's ``data_preparation`` with full-sort batches counted in users.
 
     Returns:
-        Loaders of training, validation and test data.
+        Loaders of training, validation and test data; None for an empty part.
 
     Raises:
         ConfigError: if the split leaves no interactions to train on, or mask_valid_at_test is
@@ -83,9 +100,8 @@ def prepare_data(config: Config, dataset: Any) -> tuple[Any, Any, Any]:
             )
         return _recboles_loaders(config, dataset)
     splits = _splits(config, dataset)
-    for name, split in zip(("training", "validation", "test"), splits, strict=True):
-        if len(split.inter_feat) == 0 and name != "validation":
-            raise ConfigError(f"the {name} part of '{config.dataset}' is empty; check eval_args")
+    if len(splits[0].inter_feat) == 0:
+        raise ConfigError(f"the training part of '{config.dataset}' is empty; check eval_args")
     samplers = create_samplers(config, dataset, splits)
     if not config["mask_valid_at_test"] and isinstance(samplers[2], PairSampler):
         samplers[2].used_ids = UserItems.of(splits[0]) | UserItems.of(splits[2])
@@ -131,7 +147,8 @@ def _splits(config: Config, dataset: Any) -> Any:
             f"key 'topk' asks for {largest} items, but '{config.dataset}' has "
             f"{dataset.item_num - 1}: lower topk"
         )
-    return dataset.build()
+    with _refused(config):
+        return dataset.build()
 
 
 def _loader_class(config: Config, phase: str) -> type[Any]:

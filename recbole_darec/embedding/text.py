@@ -200,7 +200,7 @@ def template_source(config: Mapping[str, Any], side: str, key: str | None = None
             empty.update(_empty_fields(template, frame))
             if report and len(joined) < _EXAMPLES:
                 joined += frame[identifier][_spans_lines(frame)].tolist()
-            yield _filled(template, frame, identifier, config["seq_separator"])
+            yield _filled(template, spaced(config, side, frame), identifier)
         for field, count in empty.items() if report else ():
             getLogger().warning(
                 f"{count} of {rows} {side}s have an empty '{field}', which {key} "
@@ -224,11 +224,16 @@ def _spans_lines(frame: pd.DataFrame) -> pd.Series:
     return found
 
 
-def _filled(template: str, frame: pd.DataFrame, identifier: str, separator: str) -> Batch:
-    if separator != " ":
-        fields = template_fields(template)
-        spaced = frame[fields].map(lambda value: value.replace(separator, " "))
-        frame = frame.assign(**dict(spaced.items()))
+def spaced(config: Mapping[str, Any], side: str, frame: pd.DataFrame) -> pd.DataFrame:
+    """The same fields of an atomic file, with spaces between the entries of sequences."""
+    separator: str = config["seq_separator"]
+    columns = check_atomic(config, side, list(frame.columns))
+    sequences = [field for field, column in columns.items() if column.endswith("_seq")]
+    values = frame[sequences].map(lambda value: value.replace(separator, " "))
+    return frame.assign(**dict(values.items()))
+
+
+def _filled(template: str, frame: pd.DataFrame, identifier: str) -> Batch:
     columns = frame.columns.tolist()
     rows = [dict(zip(columns, values, strict=True)) for values in frame.itertuples(index=False)]
     texts = [(row[identifier], fill_template(template, row)) for row in rows]

@@ -10,6 +10,7 @@ from recbole_darec.embedding.text import (
     fill_template,
     id_field,
     read_atomic,
+    spaced,
     template_fields,
 )
 
@@ -35,8 +36,8 @@ def item_titles(config: Mapping[str, Any], title: str | None = None) -> dict[str
         return {}
     identifier = id_field(config, "item")
     fields = dict.fromkeys([identifier, *template_fields(template)])
-    rows = read_atomic(config, "item", list(fields), "title").to_dict(orient="records")
-    return {str(row[identifier]): fill_template(template, row) for row in rows}
+    rows = spaced(config, "item", read_atomic(config, "item", list(fields), "title"))
+    return {str(row[identifier]): fill_template(template, row) for row in rows.to_dict("records")}
 
 
 def _as_template(title: str) -> str:

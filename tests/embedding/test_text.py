@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from recbole_darec.embedding.table import ROWS
 from recbole_darec.embedding.text import file_source, fill_template, template_source
+from recbole_darec.inference.titles import item_titles
 from recbole_darec.keys import ConfigError
 
 TEMPLATE = "{movie_title}[ ({release_year})][. Genres: {class}]"
@@ -29,9 +30,12 @@ def test_user_template(settings: dict[str, Any]) -> None:
 
 
 def test_seq_separator_becomes_a_space(settings: dict[str, Any], tmp_path: Any) -> None:
-    (tmp_path / "toy" / "toy.item").write_text("item_id:token\tg:token_seq\n1\ta|b\n")
-    changed = settings | {"item_template": "{g}", "seq_separator": "|"}
-    assert template_source(changed, "item").as_dict() == {"1": "a b"}
+    file = tmp_path / "toy" / "toy.item"
+    file.write_text("item_id:token\ttitle:token\tg:token_seq\n1\tx|y\ta|b\n")
+    changed = settings | {"item_template": "{title}: {g}", "seq_separator": "|"}
+    assert template_source(changed, "item").as_dict() == {"1": "x|y: a b"}
+    assert item_titles(changed) == {"1": "x|y"}
+    assert item_titles(changed, "g") == {"1": "a b"}
 
 
 def test_empty_field_outside_brackets_is_reported(

@@ -106,6 +106,11 @@ def test_seeds_by_name(settings):
             {"models": 'Pop,BPR:eval_args={"mode":"uni20"}'},
             "key 'eval_args' is .* for Pop and .*uni20.* for BPR:",
         ),
+        (
+            {"extra": ["--eval_args={'split': {'LS': 'valid_only'}}"]},
+            "'eval_args' leaves no test part .*'valid_only'.*, but the tables are made of it",
+        ),
+        ({"extra": ["--eval_args={'split': {'RS': [8, 2, 0]}}"]}, "leaves no test part"),
         ({"extra": ["--save_per_user=False"]}, "'save_per_user' is False, but the tables are made"),
         ({"extra": ["--checkpoint_dir=x"]}, "'checkpoint_dir' cannot be set here: the runs lie in"),
         ({"extra": ["--n_centers=4"]}, "key 'n_centers' is read by none of BPR, Pop; DaRec reads"),
