@@ -27,9 +27,11 @@ from recbole_darec.known_keys import (  # noqa: E402
     RECBOLE_KEYS,
     RECBOLE_MODEL_KEYS,
     RECOMMENDER_KEYS,
+    USER_SOURCES,
     all_key_names,
     declared_keys,
     general_keys,
+    keys_of_users,
     part_keys,
     readers,
     recbole_model_keys,
@@ -258,6 +260,8 @@ class Config(RecBoleConfig):  # type: ignore[misc]
             if name in final:
                 final[name] = key.check(name, final[name])
         check_recbole_values(final)
+        for name in keys_of_users(self.standalone_part) & USER_SOURCES:
+            final[name] = None
         for name in _PATH_KEYS:
             if final.get(name):
                 final[name] = str(Path(final[name]).expanduser().absolute())
@@ -300,6 +304,7 @@ class Config(RecBoleConfig):  # type: ignore[misc]
     def unread_keys(self) -> list[str]:
         """The given keys that nothing in this run reads, such as those of another backbone."""
         read = self._recbole_keys().union(self._declared_keys(), self.internal_config_dict)
+        read -= keys_of_users(self.standalone_part)
         return [key for key in self.external_config_dict if key not in read]
 
     def unread_message(self, key: str) -> str:

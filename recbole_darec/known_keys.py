@@ -12,7 +12,7 @@ from recbole_darec import compat
 from recbole_darec.embedding.keys import KEYS as EMBEDDING_KEYS
 from recbole_darec.keys import ConfigError, Key
 from recbole_darec.paths import properties_dir
-from recbole_darec.registry import BARE, FAMILIES, parts, recbole_properties
+from recbole_darec.registry import BARE, FAMILIES, Part, parts, recbole_properties
 
 # Keys of RecBole whose wrong values otherwise surface as tracebacks from deep inside.
 RECBOLE_KEYS: Mapping[str, Key] = {
@@ -68,6 +68,8 @@ RECBOLE_MODEL_KEYS: Mapping[str, Key] = {
     "w_max": Key(float),
     "resolution": Key(float),
 }
+
+USER_SOURCES = {"user_template", "user_text_file", "user_embedding_file", "user_history_template"}
 
 OWN_KEYS: Mapping[str, Key] = {
     "resume": Key(str, optional=True),
@@ -154,9 +156,17 @@ def all_key_names() -> frozenset[str]:
     return general_keys().union(_OF_THE_SCRIPT, declared_keys(), *of_models)
 
 
+def keys_of_users(part: Part | None) -> frozenset[str]:
+    """The keys of users' texts where a standalone model has no use for them, else none."""
+    if part is None or getattr(part.load(), "reads_user_texts", True):
+        return frozenset()
+    return frozenset(key for key in EMBEDDING_KEYS if key.startswith("user_"))
+
+
 def readers(key: str) -> str:
     """In words, which parts and models of RecBole read a key that a chosen model does not."""
-    text_users = [*parts("alignment"), *parts("standalone")]
+    alone = [name for name, part in parts("standalone").items() if key not in keys_of_users(part)]
+    text_users = [*parts("alignment"), *alone]
     names = text_users if key in EMBEDDING_KEYS else []
     names = [*parts("alignment"), BARE] if key == "backbone" else names
     names = names or [name for name, keys in _keys_by_part() if key in keys]

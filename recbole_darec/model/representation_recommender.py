@@ -21,11 +21,13 @@ class RepresentationRecommender(GeneralRecommender, ABC):  # type: ignore[misc]
     Attributes:
         keys: the configuration keys that the model reads, beside ``embedding_size``.
         search_space: where to search them, in the syntax of RecBole's ``hyper.test``.
+        reads_user_texts: whether texts or vectors of users are of any use to the model.
         loss_names: names of the terms that ``calculate_loss`` returned last.
     """
 
     keys: ClassVar[Mapping[str, Key]] = {}
     search_space: ClassVar[Mapping[str, str]] = {}
+    reads_user_texts: ClassVar[bool] = True
 
     input_type = InputType.PAIRWISE
 

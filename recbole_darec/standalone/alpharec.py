@@ -52,6 +52,7 @@ class AlphaRec(RepresentationRecommender):
         "infonce_tau": "choice [0.05,0.1,0.15,0.2]",
     }
 
+    reads_user_texts = False
     semantic: Tensor
 
     def __init__(self, config: Any, dataset: Any) -> None:

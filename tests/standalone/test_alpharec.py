@@ -1,6 +1,7 @@
 """AlphaRec against plain loops in float64, and its run."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -174,6 +175,21 @@ def test_a_loaded_run_has_the_metrics_of_the_run(run, caplog):
     saved = UserValues.load(result["run_folder"])
     assert hits == saved.hits[:, 0].tolist()
     assert "not bit-equal" not in caplog.text
+
+
+def test_texts_of_users_are_not_read(run):
+    """Not encoded either: from a file that serves several models they are dropped with a word."""
+    with pytest.raises(
+        ConfigError, match="'user_template' is not read by AlphaRec; DaRec, "
+    ):
+        Config("AlphaRec", command_line=["--user_template={age}"])
+    plain = run("AlphaRec", epochs=1, n_negatives=4)
+    given = run("AlphaRec", epochs=1, n_negatives=4, user_text_file="no-such.jsonl")
+    assert given["test_result"] == plain["test_result"]
+    log = (Path(given["run_folder"]) / "run.log").read_text()
+    assert (
+        "key 'user_text_file' is not read by AlphaRec; DaRec, KAR, RLMRecCon, " in log
+    )
 
 
 def test_a_backbone_is_refused():
