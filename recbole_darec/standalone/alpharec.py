@@ -19,6 +19,9 @@ from recbole_darec.keys import ConfigError, Key
 from recbole_darec.model.representation_recommender import RepresentationRecommender
 
 
+_FEW = 32
+
+
 class AlphaRec(RepresentationRecommender):
     """Items are their projected semantic embeddings, users the projected mean of their items'.
 
@@ -90,8 +93,7 @@ class AlphaRec(RepresentationRecommender):
         ids = interaction[self.USER_ID]
         positives, negatives = interaction[self.ITEM_ID], interaction[self.NEG_ITEM_ID]
         candidates = torch.cat([positives[:, None], negatives[:, None], self._draw(ids)], dim=1)
-        users = F.embedding(ids, output.users)
-        cosines = (F.embedding(candidates, output.items) @ users[:, :, None]).squeeze(2)
+        cosines = _products(F.embedding(ids, output.users), output.items, candidates)
         first = torch.zeros_like(ids)
         return {"infonce": F.cross_entropy(cosines / self._tau, first)}
 
@@ -110,6 +112,14 @@ class AlphaRec(RepresentationRecommender):
         places = torch.searchsorted(edges, wanted).clamp_(max=len(edges) - 1)
         found: Tensor = edges[places] == wanted
         return found
+
+
+def _products(users: Tensor, items: Tensor, candidates: Tensor) -> Tensor:
+    """Inner products of user rows ``(b, d)`` with their candidates ``(b, n)`` among the items."""
+    # One product with all items is faster than gathering rows, where items are few.
+    if len(items) <= _FEW * candidates.shape[1]:
+        return (users @ items.T).gather(1, candidates)
+    return (F.embedding(candidates, items) @ users[:, :, None]).squeeze(2)
 
 
 def _inputs(graph: BipartiteGraph, items: SideEmbeddings) -> Tensor:

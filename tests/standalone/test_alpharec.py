@@ -14,7 +14,7 @@ from recbole_darec.data.preparation import create_dataset
 from recbole_darec.keys import ConfigError
 from recbole_darec.load import load
 from recbole_darec.registry import parts
-from recbole_darec.standalone.alpharec import AlphaRec
+from recbole_darec.standalone.alpharec import AlphaRec, _products
 from recbole_darec.user_values import UserValues
 
 PAIRS = [("u1", "a"), ("u1", "b"), ("u2", "b"), ("u2", "d"), ("u3", "c"), ("u3", "a"), ("u4", "d")]
@@ -177,19 +177,26 @@ def test_a_loaded_run_has_the_metrics_of_the_run(run, caplog):
     assert "not bit-equal" not in caplog.text
 
 
+@pytest.mark.parametrize("n_items", [64, 65])
+def test_both_ways_to_the_candidates_products_are_the_plain_loops(n_items):
+    generator = torch.Generator().manual_seed(0)
+    users, items = (torch.randn(n, 3, generator=generator).double() for n in (4, n_items))
+    candidates = torch.randint(n_items, (4, 2), generator=generator)
+    found = _products(users, items, candidates)
+    for row, user in enumerate(users):
+        for at, item in enumerate(candidates[row]):
+            assert found[row, at].item() == pytest.approx((user * items[item]).sum().item())
+
+
 def test_texts_of_users_are_not_read(run):
     """Not encoded either: from a file that serves several models they are dropped with a word."""
-    with pytest.raises(
-        ConfigError, match="'user_template' is not read by AlphaRec; DaRec, "
-    ):
+    with pytest.raises(ConfigError, match="'user_template' is not read by AlphaRec; DaRec, "):
         Config("AlphaRec", command_line=["--user_template={age}"])
     plain = run("AlphaRec", epochs=1, n_negatives=4)
     given = run("AlphaRec", epochs=1, n_negatives=4, user_text_file="no-such.jsonl")
     assert given["test_result"] == plain["test_result"]
     log = (Path(given["run_folder"]) / "run.log").read_text()
-    assert (
-        "key 'user_text_file' is not read by AlphaRec; DaRec, KAR, RLMRecCon, " in log
-    )
+    assert "key 'user_text_file' is not read by AlphaRec; DaRec, KAR, RLMRecCon, " in log
 
 
 def test_a_backbone_is_refused():
