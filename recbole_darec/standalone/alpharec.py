@@ -18,7 +18,6 @@ from recbole_darec.graph import BipartiteGraph
 from recbole_darec.keys import ConfigError, Key
 from recbole_darec.model.representation_recommender import RepresentationRecommender
 
-
 _FEW = 32
 
 
