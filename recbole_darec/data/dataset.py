@@ -15,6 +15,8 @@ from recbole_darec.keys import ConfigError
 
 _PLACEBO_STREAM = 7
 
+Rows = tuple[np.ndarray, np.ndarray]  # table (n, d_L) and mask (n,) of the rows that have a vector
+
 
 class SideEmbeddingDataset(Dataset):  # type: ignore[misc]
     """A RecBole dataset whose users and items carry semantic embeddings.
@@ -24,8 +26,9 @@ class SideEmbeddingDataset(Dataset):  # type: ignore[misc]
     through RecBole's ``get_preload_weight(field)`` or, with the mask of rows that really have
     one, through ``side_embeddings(field)``.
 
-    With ``embedding_placebo`` the items' vectors are replaced first; users who get the mean of
-    their items' vectors get the mean of the replaced ones.
+    With ``embedding_placebo`` the vectors of both sides are replaced as they would be used; with
+    ``embedding_placebo_users: item_mean`` users without a vector of their own get the mean of
+    their items' replaced ones, so that users of the same items stay alike.
     """
 
     def _get_preset(self) -> None:
@@ -67,14 +70,21 @@ class SideEmbeddingDataset(Dataset):  # type: ignore[misc]
 
     def _attach(self, training: Dataset) -> None:
         config = self.config
-        generator = np.random.default_rng([int(config["seed"]), _PLACEBO_STREAM])
-        items = self._own_rows("item", self.iid_field, generator, training)
+        items = self._own_rows("item", self.iid_field, training)
         if items is None:
             raise ConfigError(
                 f"dataset '{config['dataset']}' has no text and no embeddings of its items: set "
                 "'item_template', 'item_text_file' or 'item_embedding_file'"
             )
-        users = self._user_rows(training, items, generator)
+        own = self._own_rows("user", self.uid_field, training)
+        generator = np.random.default_rng([int(config["seed"]), _PLACEBO_STREAM])
+        if config["embedding_placebo_users"] == "item_mean":
+            items = self._replaced(items, generator)
+            own = None if own is None else self._replaced(own, generator)
+            users = self._user_rows(training, items, own)
+        else:
+            users = self._user_rows(training, items, own)
+            items, users = self._replaced(items, generator), self._replaced(users, generator)
         for field, (table, present), what in (
             (self.iid_field, items, "items"),
             (self.uid_field, users, "users"),
@@ -85,10 +95,8 @@ class SideEmbeddingDataset(Dataset):  # type: ignore[misc]
             self._side_embeddings[field] = side
             self._preloaded_weight[field] = side.table.numpy()
 
-    def _own_rows(
-        self, side: str, field: str, generator: np.random.Generator, training: Dataset
-    ) -> tuple[np.ndarray, np.ndarray] | None:
-        """Table ``(n, d_L)`` and mask ``(n,)`` of the vectors that a side has itself."""
+    def _own_rows(self, side: str, field: str, training: Dataset) -> Rows | None:
+        """What a side has itself."""
         if side in self._side_rows:
             rows = self._side_rows[side]
         else:
@@ -98,19 +106,22 @@ class SideEmbeddingDataset(Dataset):  # type: ignore[misc]
             return None
         present = np.concatenate([[False], rows.present])
         table = np.zeros((len(present), rows.vectors.shape[1]), dtype=np.float32)
-        table[present] = placebo(rows.vectors, self.config["embedding_placebo"], generator)
+        table[present] = rows.vectors
+        return table, present
+
+    def _replaced(self, rows: Rows, generator: np.random.Generator) -> Rows:
+        """The same rows with placebos in the place of their vectors."""
+        kind = self.config["embedding_placebo"]
+        if kind == "none":
+            return rows
+        table, present = rows[0].copy(), rows[1]
+        table[present] = placebo(table[present], kind, generator)
         return table, present
 
     def _ids(self, field: str) -> list[str]:
         return [str(token) for token in self.field2id_token[field][1:]]
 
-    def _user_rows(
-        self,
-        training: Dataset,
-        items: tuple[np.ndarray, np.ndarray],
-        generator: np.random.Generator,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        own = self._own_rows("user", self.uid_field, generator, training)
+    def _user_rows(self, training: Dataset, items: Rows, own: Rows | None) -> Rows:
         if own is not None and own[0].shape[1] != items[0].shape[1]:
             raise ConfigError(
                 f"users' embeddings have {own[0].shape[1]} dimensions, items' "

@@ -25,6 +25,7 @@ KEYS: dict[str, Key] = {
     "user_without_text": Key(str, choices=("item_mean", "missing")),
     "missing_text": Key(str, choices=("error", "mask", "mean")),
     "embedding_placebo": Key(str, choices=("none", "shuffle", "gaussian")),
+    "embedding_placebo_users": Key(str, choices=("rows", "item_mean")),
     "embedding_dir": Key(str),
     "text_encoder": Key(str),
     "text_encoder_revision": _OPTIONAL_TEXT,

@@ -166,19 +166,38 @@ def test_vectors_of_zeros_count_as_missing(
         built(toy(item_embedding_file=nothing))
 
 
-def test_shuffle_permutes_items_and_recomputes_users(toy: Make) -> None:
-    real = built(toy())[0]
-    dataset, (training, _, _) = built(toy(embedding_placebo="shuffle"))
-    items, users = (dataset.side_embeddings(f).table.numpy() for f in ("item_id", "user_id"))
-    before = real.side_embeddings("item_id").table.numpy()
-    assert sorted(map(tuple, items)) == sorted(map(tuple, before))
-    assert (items[1:] != before[1:]).any(axis=1).mean() > 0.5
+def tables(dataset) -> list[np.ndarray]:
+    return [dataset.side_embeddings(f).table.numpy() for f in ("item_id", "user_id")]
+
+
+def test_shuffle_permutes_items_and_users(toy: Make) -> None:
+    real, shuffled = tables(built(toy())[0]), tables(built(toy(embedding_placebo="shuffle"))[0])
+    for before, after in zip(real, shuffled, strict=True):
+        assert sorted(map(tuple, after)) == sorted(map(tuple, before))
+        assert (after[1:] != before[1:]).any(axis=1).mean() > 0.5
+    again = tables(built(toy(embedding_placebo="shuffle"))[0])
+    other = tables(built(toy(embedding_placebo="shuffle", seed=3))[0])
+    for one, two, three in zip(shuffled, again, other, strict=True):
+        assert np.array_equal(one, two)
+        assert not np.array_equal(one, three)
+
+
+def test_gaussian_rows_have_the_mean_of_their_kind_and_nothing_else(toy: Make) -> None:
+    real, drawn = tables(built(toy())[0]), tables(built(toy(embedding_placebo="gaussian"))[0])
+    for before, after in zip(real, drawn, strict=True):
+        error = before[1:].std(axis=0) / np.sqrt(len(before) - 1)
+        assert (abs(after[1:].mean(axis=0) - before[1:].mean(axis=0)) < 5 * error + 1e-6).all()
+        assert (after[1:] != before[1:]).any(axis=1).all()
+        assert not after[0].any()
+
+
+def test_a_placebo_may_leave_users_the_mean_of_their_items_rows(toy: Make) -> None:
+    keys = {"embedding_placebo": "shuffle", "embedding_placebo_users": "item_mean"}
+    dataset, (training, _, _) = built(toy(**keys))
+    items, users = tables(dataset)
+    assert np.array_equal(items, tables(built(toy(embedding_placebo="shuffle"))[0])[0])
     mine = [i for u, i in pairs(training) if u == 1]
     assert np.allclose(users[1], items[mine].mean(axis=0), atol=1e-6)
-    again = built(toy(embedding_placebo="shuffle"))[0]
-    assert np.array_equal(again.side_embeddings("item_id").table.numpy(), items)
-    other = built(toy(embedding_placebo="shuffle", seed=3))[0].side_embeddings("item_id")
-    assert not np.array_equal(other.table.numpy(), items)
 
 
 def test_no_id_in_common(toy: Make, tmp_path: Path) -> None:
