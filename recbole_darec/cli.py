@@ -12,6 +12,7 @@ from typing import Any
 
 from recbole_darec import __version__
 from recbole_darec.keys import ConfigError, nearest
+from recbole_darec.options import parse_options
 from recbole_darec.yaml_file import config_files
 
 _EXAMPLE = """\
@@ -86,7 +87,7 @@ def _chosen(given: Sequence[str]) -> int:
 
 
 def _train(given: Sequence[str]) -> int:
-    known, rest = _parser().parse_known_args(given)
+    known, rest = parse_options(_parser(), given)
     from recbole_darec.quick_start import run_recbole_darec
 
     files = config_files(known.config_files)
@@ -100,7 +101,7 @@ def _command(name: str, given: Sequence[str]) -> int:
     module = importlib.import_module(_COMMANDS[name])
     parser = _new_parser(f" {name}", module.DESCRIPTION, module.EXAMPLE)
     module.add_arguments(parser)
-    args, keys = parser.parse_known_args(given)
+    args, keys = parse_options(parser, given)
     args.keys = keys
     if keys and name not in _TAKE_KEYS:
         parser.error(f"unrecognized arguments: {' '.join(keys)}")

@@ -159,11 +159,12 @@ class Config(RecBoleConfig):  # type: ignore[misc]
     def _get_model_and_dataset(
         self, model: str | None, dataset: str | None
     ) -> tuple[str, type[Any], str]:
-        self._check_names_of_keys()
         name = str(model or self.external_config_dict.get("model") or "DaRec")
+        model_class = self._model_class(name)
+        self._check_names_of_keys()
         return (
             name,
-            self._model_class(name),
+            model_class,
             str(dataset or self.external_config_dict.get("dataset") or "ml-100k"),
         )
 

@@ -18,7 +18,7 @@ from recbole_darec.checksums import verify
 from recbole_darec.config import Config
 from recbole_darec.data.preparation import create_dataset, data_fingerprint, prepare_data
 from recbole_darec.keys import ConfigError
-from recbole_darec.moved import MOVABLE
+from recbole_darec.moved import check_moved
 from recbole_darec.quick_start import build_model, embedding_fingerprints
 from recbole_darec.run_folder import RunFolder
 
@@ -112,12 +112,7 @@ def load(path: str | os.PathLike[str], **moved: Any) -> Run:
     """
     folder = RunFolder(Path(path))
     verify(folder.path)
-    wrong = sorted(set(moved) - set(MOVABLE))
-    if wrong:
-        raise ConfigError(
-            f"a loaded run keeps its configuration; {', '.join(wrong)} cannot be changed. "
-            f"Only these can: {', '.join(MOVABLE)}"
-        )
+    check_moved(path, moved)
     allowed = {"api_allowed": set(moved) >= _ENDPOINT}
     config = Config(
         config_file_list=[str(folder.config)], config_dict={**_SAFE, **allowed, **moved}

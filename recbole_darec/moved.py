@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
+from collections.abc import Collection
 from typing import Any
+
+from recbole_darec.keys import ConfigError
 
 # The keys that do not change what the run is, with what they say on the command line.
 MOVABLE = {
@@ -33,3 +37,26 @@ def add_moved_arguments(parser: argparse.ArgumentParser) -> None:
 def moved(args: argparse.Namespace) -> dict[str, Any]:
     """What was given of these options, as keyword arguments of ``load``."""
     return {name: getattr(args, name) for name in MOVABLE if getattr(args, name) is not None}
+
+
+def check_moved(run: Any, moved: Collection[str]) -> None:
+    """See that what is given beside a run says where something lies now.
+
+    Args:
+        run: the path of a run folder, or a run that is loaded, of which nothing can be changed.
+        moved: the keys that are given.
+
+    Raises:
+        ConfigError: if one is none of ``MOVABLE``, or the run is loaded already.
+    """
+    wrong = sorted(set(moved) - set(MOVABLE))
+    if wrong:
+        raise ConfigError(
+            f"a loaded run keeps its configuration; {', '.join(wrong)} cannot be changed. "
+            f"Only these can: {', '.join(MOVABLE)}"
+        )
+    if moved and not isinstance(run, (str, os.PathLike)):
+        raise ConfigError(
+            f"{', '.join(sorted(moved))} holds for a run that is loaded from its folder; this one "
+            "is loaded already"
+        )

@@ -46,6 +46,14 @@ def test_recboles_spelling_of_arguments(settings, tmp_path):
     ("arguments", "message"),
     [
         (["--model=DaRek"], "error: model 'DaRek' does not exist; did you mean 'DaRec'?"),
+        (
+            ["--config_files", os.devnull, "--item_template=two {words}", "--model=BPR"],
+            "error: key 'item_template' is not read by BPR",
+        ),
+        (
+            ["compare", "--models=BPR", "--config_files", os.devnull, "--no_key=a b"],
+            "key 'no_key' does not exist",
+        ),
         (["--model=BPR", "stray"], "error: argument 'stray' is not of the form --key=value"),
         (["--model=BPR", "--model=Pop"], "error: --model is given twice, as 'BPR' and 'Pop'"),
         (["-d", "a", "--dataset=b"], "error: --dataset is given twice, as 'a' and 'b'"),

@@ -6,11 +6,13 @@ import math
 import os
 import pickle
 import re
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -437,6 +439,17 @@ def test_a_dataset_is_saved_and_used_as_in_recbole(run, settings, model):
     assert again["test_result"] == first["test_result"]
     log = (Path(again["run_folder"]) / "run.log").read_text()
     assert "Load filtered dataset from" in log
+
+
+def test_damage_in_the_store_of_texts_is_named_as_such(run, settings, tmp_path):
+    run(epochs=0)
+    shutil.copytree(settings["embedding_dir"], tmp_path / "store")
+    for file in (tmp_path / "store").glob("*/shard-*.npy"):
+        if ".keys." not in file.name:
+            np.load(file, mmap_mode="r+")[:] = np.nan
+    message = "the texts or embeddings of 'small' cannot be used: .*NaN.*; 'embed verify' looks for"
+    with pytest.raises(ConfigError, match=message):
+        run(embedding_dir=str(tmp_path / "store"))
 
 
 def test_unwritable_output_folder(run, tmp_path):

@@ -49,6 +49,7 @@ from recbole_darec.inference.history import history_matrix
 from recbole_darec.inference.titles import item_titles
 from recbole_darec.keys import ConfigError
 from recbole_darec.load import Run, load
+from recbole_darec.moved import check_moved
 from recbole_darec.user_values import FILE_NAME, UserValues
 
 CKA_ROWS, KERNEL_ROWS, LEAST_ROWS = 4000, 400, 10
@@ -68,6 +69,7 @@ def analyze(run: Run | str | os.PathLike[str], seed: int = 0, **moved: Any) -> A
             than 10 users or items, or 2 test interactions, have every representation, or fewer
             than 5 users have test interactions.
     """
+    check_moved(run, moved)
     run = run if isinstance(run, Run) else load(run, **moved)
     after, pairs = representations(run.model), HeldOutPairs.of_test(run.loaders, seed)
     _require_rows(after)

@@ -55,7 +55,15 @@ class SideEmbeddingDataset(Dataset):  # type: ignore[misc]
             ConfigError: if a source of texts or vectors is missing or malformed.
         """
         datasets: list[Dataset] = super().build()
-        self._attach(datasets[0])
+        try:
+            self._attach(datasets[0])
+        except ConfigError:
+            raise
+        except (ValueError, TypeError) as error:
+            raise ConfigError(
+                f"the texts or embeddings of '{self.config['dataset']}' cannot be used: {error}; "
+                f"'embed verify' looks for damage in the store {self.config['embedding_dir']}"
+            ) from error
         return datasets
 
     def side_embeddings(self, field: str) -> SideEmbeddings:

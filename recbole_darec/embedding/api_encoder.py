@@ -96,9 +96,10 @@ def _vectors(answer: Any, count: int) -> np.ndarray:
         raise AnswerError(
             f"the answer does not hold {count} vectors of one width ({type(error).__name__})"
         ) from None
-    if len(answer["data"]) != count or vectors.ndim != 2 or not np.isfinite(vectors).all():
+    sound = vectors.ndim == 2 and vectors.size and np.isfinite(vectors).all()
+    if len(answer["data"]) != count or not sound:
         raise AnswerError(
-            f"the answer holds {len(answer['data'])} vectors for {count} texts, or numbers that "
-            "are not finite"
+            f"the answer holds {len(answer['data'])} vectors for {count} texts, or vectors that "
+            "are empty or not finite"
         )
     return vectors

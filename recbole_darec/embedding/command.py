@@ -63,11 +63,8 @@ def main(args: argparse.Namespace) -> int:
     Raises:
         ConfigError: for a user's mistake, or where an encoder fails.
     """
-    # argparse takes "--key=two words" for a word of its own.
-    words = [word for word in args.what if not word.startswith("--")]
-    keys = [word for word in args.what if word.startswith("--")] + args.keys
-    keys += engine_keys(args)
-    config = configured(args.dataset, args.config_files, keys)
+    words = args.what
+    config = configured(args.dataset, args.config_files, args.keys + engine_keys(args))
     if words and words != ["profile"]:
         return _store_command(words, Path(config["embedding_dir"]))
     from recbole_darec import compat

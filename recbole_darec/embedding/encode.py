@@ -147,6 +147,7 @@ def encode_missing(
         f"{found.n_different - n_new} in the store, {n_new} to encode"
     )
     if n_new:
+        store.require_writable()
         with Progress(n_new, "Encoded texts") as progress:
             width = found.width
             for chunk, vectors in engine(encoder, Chunks(source, found.new, encoder.chunk)):

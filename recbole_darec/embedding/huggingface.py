@@ -123,7 +123,7 @@ class TextEncoder:
     def _load_tokenizer(self) -> Any:
         if self._tokenizer is None:
             with quiet_transformers():
-                self._tokenizer = _load_tokenizer(self._recipe.model_folder)
+                self._tokenizer = _load_tokenizer(self._recipe.model_folder, self._max_length)
         return self._tokenizer
 
     def _load(self) -> tuple[nn.Module, list[nn.Module]]:
@@ -167,7 +167,7 @@ def _batches(lengths: np.ndarray, budget: int) -> Iterator[np.ndarray]:
         start += size
 
 
-def _load_tokenizer(folder: Path) -> Any:
+def _load_tokenizer(folder: Path, max_length: int | None) -> Any:
     from transformers import AutoConfig, AutoTokenizer
 
     try:
@@ -182,6 +182,11 @@ def _load_tokenizer(folder: Path) -> Any:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     if positions and positions > 0:
+        if max_length and max_length > positions:
+            raise ConfigError(
+                f"key 'text_max_length' is {max_length}, but the model in {folder} reads "
+                f"{positions} tokens at most"
+            )
         tokenizer.model_max_length = min(tokenizer.model_max_length, positions)
     return tokenizer
 

@@ -54,9 +54,6 @@ class EmbeddingStore:
         root: the key ``embedding_dir``.
         name: the encoder's name, for people to read.
         specification: all that decides the vectors besides the text.
-
-    Raises:
-        ConfigError: if the folder cannot be written.
     """
 
     def __init__(self, root: Path, name: str, specification: Mapping[str, Any]) -> None:
@@ -85,6 +82,19 @@ class EmbeddingStore:
             ConfigError: if a shard is damaged.
         """
         return StoreIndex(self.folder)
+
+    def require_writable(self) -> None:
+        """See that vectors can be stored, before any are made.
+
+        Raises:
+            ConfigError: if the folder cannot be written.
+        """
+        there = next(place for place in (self.folder, *self.folder.parents) if place.exists())
+        if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+            raise ConfigError(
+                f"key 'embedding_dir': {self.folder} cannot be written: {there} is no folder where "
+                "you may write; set it to another"
+            )
 
     def append(self, texts: Sequence[str], vectors: np.ndarray) -> None:
         """Store the vectors ``(len(texts), d_L)`` of some texts in a new shard.
@@ -140,7 +150,8 @@ def list_store(root: Path) -> list[StoreEntry]:
 
 
 def _folders(root: Path) -> list[Path]:
-    return sorted(file.parent for file in root.glob("*/encoder.json"))
+    patterns = ("*/encoder.json", f"*/shard-*{KEYS_SUFFIX}")
+    return sorted({file.parent for pattern in patterns for file in root.glob(pattern)})
 
 
 def _entry(folder: Path) -> StoreEntry:
@@ -212,7 +223,7 @@ def remove_encoder(root: Path, key: str) -> None:
         ConfigError: if there is none of that key.
     """
     folder = root / key
-    if folder.parent != root or not (folder / "encoder.json").is_file():
+    if folder not in _folders(root):
         known = ", ".join(entry.key for entry in list_store(root)) or "none"
         raise ConfigError(f"{root} holds no encoder '{key}' (it holds: {known})")
     shutil.rmtree(folder)
@@ -225,8 +236,6 @@ def _digest(keys: np.ndarray, vectors: np.ndarray) -> str:
 
 
 def _write(path: Path, content: bytes | np.ndarray) -> None:
-    if path.exists():
-        return
     with replacing(path) as temporary, temporary.open("wb") as file:
         if isinstance(content, bytes):
             file.write(content)

@@ -87,7 +87,8 @@ def _open(file: Path) -> tuple[np.ndarray, np.ndarray]:
         raise
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"{file} is damaged ({error}); delete it, and its rows are encoded again"
+            f"{file} or {file.stem}{KEYS_SUFFIX} is damaged ({error}); delete both, and their rows "
+            "are encoded again"
         ) from error
 
 

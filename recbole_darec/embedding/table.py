@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +49,23 @@ def first_rows(path: Path, key: str) -> pd.DataFrame:
 
 
 def _jsonl(path: Path, rows: int) -> Iterator[pd.DataFrame]:
-    options: Any = {"dtype": False, "convert_dates": False, "encoding": "utf-8-sig"}
-    with pd.read_json(path, lines=True, chunksize=rows, **options) as file:
-        for piece in file:
-            if not all(isinstance(name, str) for name in piece.columns):
-                raise ValueError('a line must be one object, such as {"item_id": "1", "text": "a"}')
-            yield piece
+    with path.open(encoding="utf-8-sig") as file:
+        lines = ((number, line) for number, line in enumerate(file, 1) if line.strip())
+        while part := list(islice(lines, rows)):
+            # As objects: where one is missing, pandas would make floats of whole numbers.
+            yield pd.DataFrame([_object(*numbered) for numbered in part], dtype=object)
+
+
+def _object(number: int, line: str) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+    except ValueError as error:
+        raise ValueError(f"line {number} is no json: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError(
+            f'line {number} must be one object, such as {{"item_id": "1", "text": "a"}}'
+        )
+    return found
 
 
 def _csv(path: Path, rows: int) -> Iterator[pd.DataFrame]:
@@ -66,7 +79,7 @@ def _parquet(path: Path, rows: int) -> Iterator[pd.DataFrame]:
     with ParquetFile(path) as file:
         for batch in file.iter_batches(rows):
             # An id that was pandas' index when the file was written is a column here.
-            yield batch.to_pandas(ignore_metadata=True)
+            yield batch.to_pandas(ignore_metadata=True, integer_object_nulls=True)
 
 
 _READERS = {".jsonl": _jsonl, ".ndjson": _jsonl, ".csv": _csv, ".parquet": _parquet}

@@ -261,7 +261,8 @@ def file_source(config: Mapping[str, Any], side: str) -> TextSource:
         hashes = [np.empty(0, dtype=np.uint64)]
         empty: list[str] = []
         for frame in read_pieces(path, key):
-            frame = frame.reindex(columns=[identifier, column])
+            frame = frame.reindex(columns=[identifier, column]).astype(object)
+            _require_ids(frame, identifier, path, key)
             ids = frame[identifier].map(str)
             hashes.append(pd.util.hash_array(ids.to_numpy(dtype=object), categorize=False))
             texts = frame[column].fillna("").map(lambda text: str(text).strip())
@@ -276,6 +277,16 @@ def file_source(config: Mapping[str, Any], side: str) -> TextSource:
             _check_unique(path, key, identifier, np.concatenate(hashes))
 
     return TextSource(read, f"{key} {path}, column '{column}'")
+
+
+def _require_ids(frame: pd.DataFrame, identifier: str, path: Path, key: str) -> None:
+    without = frame[frame[identifier].isna() | (frame[identifier].map(str) == "")]
+    if len(without):
+        text = without.iloc[0].drop(identifier).to_dict()
+        raise ConfigError(
+            f"key '{key}': {path} has a row without '{identifier}': {text}; give it one, or leave "
+            "the row out"
+        )
 
 
 def _check_unique(path: Path, key: str, identifier: str, hashes: np.ndarray) -> None:

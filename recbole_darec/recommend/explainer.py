@@ -8,6 +8,7 @@ from sklearn.preprocessing import normalize
 from recbole_darec.analysis.preference import nearest_items, trained_centers
 from recbole_darec.analysis.representations import Representations, representations
 from recbole_darec.inference.history import history_matrix
+from recbole_darec.keys import ConfigError
 from recbole_darec.recommend.recommendations import Recommendations
 from recbole_darec.recommend.recommender import Recommender
 
@@ -58,8 +59,19 @@ class Explainer:
         last two name items that have a text, and none where the recommended item has none.
         ``center`` names the preference centre
         that user and item are both nearest to: the one whose lesser cosine of the two is highest.
+
+        Raises:
+            ConfigError: if the table is not of users, or holds items of ``add_items``.
         """
         table = recommendations.table.copy()
+        if "user_id" not in table:
+            raise ConfigError("only recommendations to users have reasons, not similar items")
+        known = len(self.recommender.run.item_ids)
+        new = [i for i in table["item_id"] if self.recommender.item_rows[i] >= known]
+        if new:
+            raise ConfigError(
+                f"reasons speak of items that were in training, not of new ones ({new[0]}, ...)"
+            )
         users = [self.recommender.user_rows[user] for user in table["user_id"]]
         items = [self.recommender.item_rows[item] for item in table["item_id"]]
         pairs = list(zip(users, items, strict=True))

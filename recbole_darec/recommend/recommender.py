@@ -15,6 +15,8 @@ import scipy.sparse as sp
 from recbole_darec.checksums import verify
 from recbole_darec.inference.history import excluded
 from recbole_darec.inference.saved_scorer import FILE_NAME, SavedScorer
+from recbole_darec.keys import ConfigError
+from recbole_darec.moved import check_moved
 from recbole_darec.recommend.external_ids import known_rows
 from recbole_darec.recommend.recommendations import Recommendations
 
@@ -52,6 +54,7 @@ class Recommender:
     def __init__(
         self, run: Run | str | os.PathLike[str], title: str | None = None, **moved: Any
     ) -> None:
+        check_moved(run, moved)
         self._given, self._moved = run, moved
         self._scorer = self._saved_scorer(title) or self._model_scorer(title)
         self.user_ids, self.item_ids = self._scorer.user_ids, self._scorer.item_ids
@@ -85,7 +88,7 @@ class Recommender:
     def add_items(
         self, new: NewItems | Mapping[str, str], neighbors: int = 20, space: str = "raw"
     ) -> Recommender:
-        """Let items that were not in training take part, by their text alone.
+        """Let items that were not in training take part, beside those added before, by their text.
 
         Args:
             new: the items, or their texts by external id.
@@ -101,10 +104,13 @@ class Recommender:
         from recbole_darec.recommend.new_items import NewItems, new_item_vectors
 
         new = new if isinstance(new, NewItems) else NewItems.from_texts(self.run, new)
-        self._new = new_item_vectors(self.run, new, neighbors, space)
-        first = len(self._scorer.item_ids)
-        self.item_ids = np.concatenate([self._scorer.item_ids, new.ids.astype(object)])
-        self.titles = np.concatenate([self.titles[:first], new.titles])
+        added = new_item_vectors(self.run, new, neighbors, space)
+        again = [identity for identity in new.ids if identity in self.item_rows]
+        if again:
+            raise ConfigError(f"items that were added already: {', '.join(again[:5])}")
+        self._new = np.concatenate([self._new, added]) if len(self._new) else added
+        self.item_ids = np.concatenate([self.item_ids, new.ids.astype(object)])
+        self.titles = np.concatenate([self.titles, new.titles])
         self.item_rows = {i: row for row, i in enumerate(self.item_ids) if row}
         self.__dict__.pop("vectors", None)
         return self

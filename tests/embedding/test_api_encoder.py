@@ -49,6 +49,17 @@ def test_batches_and_what_is_sent(api: dict[str, Any], server: OpenAIServer) -> 
     assert server.asked[3:] == [["one more"]]
 
 
+def test_a_store_that_cannot_be_written_is_named_before_anything_is_asked(
+    api: dict[str, Any], server: OpenAIServer, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(
+        ConfigError, match=r"'embedding_dir': .* cannot be written: .*file is no fo"
+    ):
+        embed_texts(api | {"embedding_dir": str(tmp_path / "file")}, TEXTS)
+    assert server.asked == []
+
+
 def test_dimensions_prefix_and_length(api: dict[str, Any], server: OpenAIServer) -> None:
     api |= {"api_dimensions": 3, "text_prefix": "query: ", "text_normalize": "unit"}
     raw = expected(["query: a"], 3)
@@ -137,6 +148,12 @@ def not_a_number(handler: Any, answer: dict[str, Any]) -> None:
     handler.reply(answer)
 
 
+def empty(handler: Any, answer: dict[str, Any]) -> None:
+    for row in answer["data"]:
+        row["embedding"] = []
+    handler.reply(answer)
+
+
 def ragged(handler: Any, answer: dict[str, Any]) -> None:
     answer["data"][0]["embedding"].pop()
     handler.reply(answer)
@@ -148,7 +165,18 @@ def no_data(handler: Any, _: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "fault",
-    [hang, truncated, short_body, hang_up, one_missing, one_twice, not_a_number, ragged, no_data],
+    [
+        hang,
+        truncated,
+        short_body,
+        hang_up,
+        one_missing,
+        one_twice,
+        not_a_number,
+        empty,
+        ragged,
+        no_data,
+    ],
 )
 def test_a_broken_answer_is_asked_for_again(
     api: dict[str, Any], server: OpenAIServer, fault: Any
@@ -168,7 +196,8 @@ def test_a_broken_answer_is_asked_for_again(
         (short_body, r"failed 3 times, at last: IncompleteRead"),
         (one_missing, "does not hold 3 vectors of one width"),
         (one_twice, "holds 4 vectors for 3 texts"),
-        (not_a_number, "numbers that are not finite"),
+        (not_a_number, "vectors that are empty or not finite"),
+        (empty, "vectors that are empty or not finite"),
     ],
 )
 def test_giving_up(api: dict[str, Any], server: OpenAIServer, fault: Any, message: str) -> None:

@@ -12,6 +12,7 @@ import pytest
 from recbole_darec.embedding import command
 from recbole_darec.embedding.store import list_store
 from recbole_darec.keys import ConfigError
+from recbole_darec.options import parse_options
 
 Embed = Callable[..., int]
 TEXTS = {
@@ -37,7 +38,7 @@ def embed(tmp_path: Path) -> Embed:
     def run(*arguments: str) -> int:
         parser = argparse.ArgumentParser(allow_abbrev=False)
         command.add_arguments(parser)
-        args, args.keys = parser.parse_known_args(arguments)
+        args, args.keys = parse_options(parser, arguments)
         args.keys += [
             f"--data_path={tmp_path}",
             f"--embedding_dir={tmp_path / 'store'}",

@@ -75,6 +75,11 @@ def test_prefix_length_and_normalisation(settings: dict[str, Any], bert: Path) -
     assert np.allclose(made[0], (states / states.norm()).numpy(), atol=1e-5)
 
 
+def test_more_tokens_than_the_model_reads_are_refused(settings: dict[str, Any], bert: Path) -> None:
+    with pytest.raises(ConfigError, match=r"'text_max_length' is 10000, but the model in .* reads"):
+        encoder(settings, bert, text_max_length=10_000).encode(["w1"])
+
+
 def test_token_counts(settings: dict[str, Any], bert: Path) -> None:
     counts, limit = encoder(settings, bert).token_counts(TEXTS)
     assert counts == [5, 3, 14, 9, 32]

@@ -156,15 +156,41 @@ def test_verify_finds_damage(tmp_path: Path) -> None:
     assert fault.startswith(f"{shard}: cannot be read")
 
 
-def test_damaged_shard_names_the_remedy(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["keys", ".npy"])
+def test_the_remedy_for_a_damaged_shard_works(tmp_path: Path, kind: str) -> None:
     store = store_at(tmp_path)
     store.append(["a"], vectors_of(["a"]))
-    (shard,) = (p for p in store.folder.glob("shard-*.npy") if ".keys." not in p.name)
-    shard.write_bytes(b"junk")
-    with pytest.raises(ConfigError, match=r"shard-.*\.npy is damaged .*; delete it, and its rows"):
+    files = store_files(store)
+    files[kind].write_bytes(b"junk")
+    message = r"shard-.*\.npy or shard-.*\.keys\.npy is damaged .*; delete both, and their rows"
+    with pytest.raises(ConfigError, match=message):
         store.lookup(["a"])
-    shard.unlink()
+    for name in ("keys", ".npy"):
+        files[name].unlink()
     assert not store.lookup(["a"])[0].any()
+    store.append(["a"], vectors_of(["a"]))
+    assert store.lookup(["a"])[0].all()
+
+
+@pytest.mark.parametrize("kind", ["keys", ".npy"])
+def test_encoding_a_damaged_shard_again_mends_it(tmp_path: Path, kind: str) -> None:
+    store = store_at(tmp_path)
+    store.append(["a"], vectors_of(["a"]))
+    store_files(store)[kind].write_bytes(b"junk")
+    store.append(["a"], vectors_of(["a"]))
+    assert verify_store(tmp_path) == []
+
+
+def test_a_folder_without_its_description_is_told(tmp_path: Path) -> None:
+    store = store_at(tmp_path)
+    store.append(["a"], vectors_of(["a"]))
+    (store.folder / "encoder.json").unlink()
+    (fault,) = verify_store(tmp_path)
+    assert fault.startswith(f"{store.folder / 'encoder.json'}: cannot be read")
+    (entry,) = list_store(tmp_path)
+    assert (entry.name, entry.rows, entry.damaged) == ("unknown", 1, 1)
+    remove_encoder(tmp_path, entry.key)
+    assert not store.folder.exists()
 
 
 def test_keys_that_are_not_those_of_the_vectors(tmp_path: Path) -> None:

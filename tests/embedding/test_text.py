@@ -153,11 +153,18 @@ def test_named_columns(settings: dict[str, Any], tmp_path: Any) -> None:
     ("name", "content", "message"),
     [
         ("t.csv", "item_id,t\n1,a\n1,b\n2,c\n", r"more than one text for 1 ids: 1; keep one row"),
-        ("t.jsonl", "{broken\n", r"t\.jsonl cannot be read"),
+        ("t.jsonl", '{"item_id": 1, "t": "a"}\n{broken\n', r"cannot be read: line 2 is no json"),
+        (
+            "t.jsonl",
+            '{"item_id": 7, "t": "a"}\n{"item_id": null, "t": "b"}\n',
+            r"t\.jsonl has a row without 'item_id': \{'t': 'b'\}; give it one, or leave",
+        ),
+        ("t.jsonl", '{"item_id": 7, "t": "a"}\n{"t": "b"}\n', "has a row without 'item_id'"),
+        ("t.csv", "item_id,t\n1,a\n,b\n", "has a row without 'item_id'"),
         (
             "t.jsonl",
             '[{"item_id": "1"}, {"item_id": "2"}]',
-            r"t\.jsonl .*: a line must be one object",
+            r"t\.jsonl .*: line 1 must be one object",
         ),
         ("t.csv", "", r"t\.csv cannot be read"),
         ("t.parquet", "junk", r"t\.parquet cannot be read"),
@@ -170,6 +177,28 @@ def test_bad_text_file(
     (tmp_path / name).write_text(content)
     with pytest.raises(ConfigError, match=message):
         file_source(settings | {"item_text_file": str(tmp_path / name)}, "item").as_dict()
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_whole_numbers_as_ids_stay_whole(
+    settings: dict[str, Any], tmp_path: Any, suffix: str
+) -> None:
+    """Also beside a column of numbers with a gap, which pandas would make floats of."""
+    table = pd.DataFrame({"item_id": [7, 1], "n": [3, None], "t": ["seven", "one"]}, dtype="object")
+    path = tmp_path / f"t.{suffix}"
+    if suffix == "jsonl":
+        table.to_json(path, orient="records", lines=True)
+    else:
+        table.astype({"item_id": "Int64", "n": "Int64"}).to_parquet(path, index=False)
+    changed = {"item_text_file": str(path), "item_text_column": "t"}
+    assert file_source(settings | changed, "item").as_dict() == {"7": "seven", "1": "one"}
+
+
+def test_texts_of_a_categorical_column(settings: dict[str, Any], tmp_path: Any) -> None:
+    table = pd.DataFrame({"item_id": ["1", "2"], "t": pd.Categorical(["a", None])})
+    table.to_parquet(tmp_path / "t.parquet", index=False)
+    changed = {"item_text_file": str(tmp_path / "t.parquet"), "item_text_column": "t"}
+    assert file_source(settings | changed, "item").as_dict() == {"1": "a"}
 
 
 def test_absent_text_file(settings: dict[str, Any], tmp_path: Any) -> None:

@@ -5,12 +5,36 @@ import pandas as pd
 import pytest
 
 from recbole_darec.analysis.preference import nearest_items, preference_centers
+from recbole_darec.analysis.study import analyze
+from recbole_darec.keys import ConfigError
 from recbole_darec.recommend.explainer import Explainer
+from recbole_darec.recommend.export import export_vectors
 from recbole_darec.recommend.recommender import Recommender
 
 
 def cosine(a, b):
     return a @ b / (np.linalg.norm(a) * np.linalg.norm(b))
+
+
+def test_what_has_no_reasons_is_named(finished):
+    recommender = Recommender(finished())
+    explainer = Explainer(recommender)
+    similar = recommender.similar(recommender.item_ids[3], k=2)
+    with pytest.raises(ConfigError, match="only recommendations to users have reasons, not simil"):
+        explainer.explain(similar)
+    added = recommender.add_items({"new": "A film"}).recommend(k=200)
+    with pytest.raises(ConfigError, match=r"of items that were in training, not of new ones \(new"):
+        explainer.explain(added)
+
+
+def test_what_says_where_things_lie_is_checked(finished, tmp_path):
+    with pytest.raises(ConfigError, match="format cannot be changed. Only these can: data_path"):
+        export_vectors(finished(), tmp_path, format="parquet")
+    run = Recommender(finished()).run
+    with pytest.raises(ConfigError, match="data_path holds for a run that is loaded from its fold"):
+        Recommender(run, data_path="x")
+    with pytest.raises(ConfigError, match="sed cannot be changed"):
+        analyze(run, sed=1)
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,16 @@ def test_vectors_from_a_file_where_the_run_has_such(finished, small_data, tmp_pa
         NewItems.from_file(run, tmp_path / "thin.npz")
 
 
+def test_items_are_added_to_those_added_before(finished):
+    recommender = Recommender(finished())
+    both = Recommender(finished()).add_items(TEXTS).recommend(k=200).table
+    for identity, text in TEXTS.items():
+        recommender.add_items({identity: text})
+    pd.testing.assert_frame_equal(recommender.recommend(k=200).table, both)
+    with pytest.raises(ConfigError, match="items that were added already: new1"):
+        recommender.add_items({"new1": "again"})
+
+
 def test_mistakes(finished, tmp_path):
     for model in ("BPR", "AlphaRec"):
         with pytest.raises(ConfigError, match=f"model {model} has no alignment, which new items"):
