@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+
+from recbole_darec.keys import ConfigError
 
 
 @contextlib.contextmanager
@@ -24,3 +27,17 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def require_writable(folder: Path, option: str = "--output") -> None:
+    """See that files can be written below a folder, which need not exist yet; makes nothing.
+
+    Raises:
+        ConfigError: if not.
+    """
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        raise ConfigError(
+            f"{folder} cannot be written: {there} is no folder that you may write to; set "
+            f"{option} to another"
+        )

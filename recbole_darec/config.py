@@ -270,7 +270,8 @@ class Config(RecBoleConfig):  # type: ignore[misc]
         if encoder.is_dir():
             final["text_encoder"] = str(encoder.absolute())
         self._refuse_unsafe(final)
-        self._resolved = {k: v for k, v in final.items() if k != "MODEL_TYPE"}
+        left_out = {"MODEL_TYPE", *keys_of_users(self.standalone_part)}
+        self._resolved = {k: v for k, v in final.items() if k not in left_out}
         self._resolved |= {"model": self.model, "dataset": self.dataset}
         self._check_dataset(final)
         return final
@@ -423,8 +424,13 @@ def _absence(model: str, name: str, known: Iterable[str]) -> str:
 
 def _from_python(value: Any) -> Any:
     """A path as text and NumPy's numbers as Python's, as they come from a notebook."""
-    value = os.fspath(value) if isinstance(value, os.PathLike) else value
-    return value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    if isinstance(value, (list, tuple)):
+        return [_from_python(entry) for entry in value]
+    return {k: _from_python(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
 def _plain(value: Any) -> Any:

@@ -115,7 +115,8 @@ def load(path: str | os.PathLike[str], **moved: Any) -> Run:
     check_moved(path, moved)
     allowed = {"api_allowed": set(moved) >= _ENDPOINT}
     config = Config(
-        config_file_list=[str(folder.config)], config_dict={**_SAFE, **allowed, **moved}
+        config_file_list=[folder.config],
+        config_dict={**folder.earlier_values(), **_SAFE, **allowed, **moved},
     )
     # RecBole unpickles a dataset that lies in checkpoint_dir; in this one nothing can.
     config["checkpoint_dir"] = os.devnull

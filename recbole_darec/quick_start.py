@@ -82,7 +82,7 @@ def run_recbole_darec(
 
 def _reopen(config: Config) -> tuple[Config, RunFolder]:
     folder = RunFolder.open(config["resume"])
-    theirs = Config(config_file_list=[str(folder.config)])
+    theirs = Config(config_file_list=[folder.config], config_dict=folder.earlier_values())
     if theirs["allow_pickle"] and not config["allow_pickle"]:
         raise ConfigError(
             f"{folder.config} says allow_pickle: True, and reading a pickle can run code; give "

@@ -14,7 +14,9 @@ from recbole.utils import get_local_time
 
 from recbole_darec.atomic import replacing
 from recbole_darec.config import Config
+from recbole_darec.earlier import earlier_values
 from recbole_darec.keys import ConfigError
+from recbole_darec.yaml_file import read_yaml
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,10 @@ class RunFolder:
                 "set checkpoint_dir to a folder that you may write to"
             ) from error
         return folder
+
+    def earlier_values(self) -> dict[str, Any]:
+        """What the configuration lacks, as it was when the run was made."""
+        return earlier_values(read_yaml(self.config, "config file"))
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> RunFolder:

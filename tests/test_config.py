@@ -442,6 +442,9 @@ def test_values_of_a_notebook(tmp_path):
     config = Config("BPR", config_file_list=file, config_dict=given)
     assert (config["seed"], config["learning_rate"], config["epochs"]) == (3, 0.5, 3)
     assert config["checkpoint_dir"] == str(tmp_path)
+    for cuts in ([np.int64(5)], np.array([5])):
+        given = {"topk": cuts, "valid_metric": "MRR@5"}
+        assert Config("BPR", config_dict=given)["topk"] == [5]
 
 
 @pytest.mark.parametrize(

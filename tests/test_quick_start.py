@@ -21,10 +21,11 @@ from recbole.utils import init_seed
 
 from recbole_darec import checkpoint
 from recbole_darec.api import analyze
-from recbole_darec.checksums import verify
+from recbole_darec.checksums import seal, verify
 from recbole_darec.config import Config
 from recbole_darec.data.preparation import create_dataset, prepare_data
 from recbole_darec.keys import ConfigError
+from recbole_darec.load import load
 from recbole_darec.quick_start import build_model, run_recbole_darec
 from recbole_darec.run_folder import RunFolder
 from recbole_darec.trainer import RunTrainer
@@ -439,6 +440,36 @@ def test_a_dataset_is_saved_and_used_as_in_recbole(run, settings, model):
     assert again["test_result"] == first["test_result"]
     log = (Path(again["run_folder"]) / "run.log").read_text()
     assert "Load filtered dataset from" in log
+
+
+@pytest.mark.parametrize("models", [("BPR", "DaRec"), ("DaRec", "BPR")])
+def test_a_dataset_saved_by_another_kind_of_model_is_refused(run, models):
+    first = run(models[0], epochs=0, save_dataset=True)
+    (saved,) = Path(first["run_folder"]).glob("small-*.pth")
+    with pytest.raises(ConfigError, match=f"holds a dataset .*, which does not serve {models[1]}"):
+        run(models[1], dataset_save_path=str(saved), allow_pickle=True)
+
+
+def test_a_saved_dataset_that_cannot_be_read_is_named(run, tmp_path):
+    (tmp_path / "junk.pth").write_bytes(b"junk")
+    keys = {"dataset_save_path": str(tmp_path / "junk.pth"), "allow_pickle": True}
+    with pytest.raises(ConfigError, match=r"'dataset_save_path': .*junk\.pth cannot be read"):
+        run("BPR", **keys)
+
+
+def test_saved_dataloaders_without_a_test_part(run):
+    keys = {"save_dataloaders": True, "eval_args": {"split": {"RS": [0.8, 0.2, 0]}}}
+    assert run("BPR", epochs=1, **keys)["test_result"] is None
+
+
+def test_a_placebo_run_of_an_earlier_version_loads_with_its_own_users(run):
+    keys = {"embedding_placebo": "shuffle", "embedding_placebo_users": "item_mean", "epochs": 1}
+    folder = Path(run(**keys)["run_folder"])
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    del config["embedding_placebo_users"]
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    seal(folder)
+    assert load(folder).config["embedding_placebo_users"] == "item_mean"
 
 
 def test_damage_in_the_store_of_texts_is_named_as_such(run, settings, tmp_path):

@@ -59,7 +59,7 @@ class SideEmbeddingDataset(Dataset):  # type: ignore[misc]
             self._attach(datasets[0])
         except ConfigError:
             raise
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, LookupError, OSError) as error:
             raise ConfigError(
                 f"the texts or embeddings of '{self.config['dataset']}' cannot be used: {error}; "
                 f"'embed verify' looks for damage in the store {self.config['embedding_dir']}"

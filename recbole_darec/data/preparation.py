@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from logging import getLogger
@@ -32,6 +33,14 @@ def create_dataset(config: Config) -> Any:
     """
     with _refused(config):
         dataset = _recboles_dataset(config)
+    if isinstance(dataset, SideEmbeddingDataset) != config.uses_text:
+        kind = "without texts" if config.uses_text else "of a model with texts"
+        raise ConfigError(
+            f"key 'dataset_save_path': {config['dataset_save_path']} holds a dataset {kind}, which "
+            f"does not serve {config.model}; leave the key out"
+        )
+    if config["save_dataset"] and dataset.config is config:
+        dataset.save()
     if len(dataset.inter_feat) == 0:
         raise ConfigError(_EMPTY.format(config.dataset))
     return dataset
@@ -44,6 +53,10 @@ def _refused(config: Config) -> Iterator[None]:
         yield
     except ConfigError:
         raise
+    except (pickle.UnpicklingError, EOFError) as error:
+        raise ConfigError(
+            f"key 'dataset_save_path': {config['dataset_save_path']} cannot be read: {error}"
+        ) from error
     except (ValueError, KeyError, IndexError, OSError, TypeError, AttributeError) as error:
         if "is empty" in str(error):
             raise ConfigError(_EMPTY.format(config.dataset)) from error
@@ -62,17 +75,13 @@ def _recboles_dataset(config: Config) -> Any:
     config["checkpoint_dir"], config["save_dataset"] = os.devnull, False
     # RecBole's way to a class of its own for a model: one of that name in its module.
     own = f"{config.model}Dataset"
-    if config.uses_text:
+    if config.uses_text and not hasattr(recbole_datasets, own):
         setattr(recbole_datasets, own, SideEmbeddingDataset)
     try:
         dataset = recbole_data.create_dataset(config)
     finally:
         for key, value in kept.items():
             config[key] = value
-        if config.uses_text:
-            delattr(recbole_datasets, own)
-    if config["save_dataset"] and dataset.config is config:
-        dataset.save()
     return dataset
 
 
@@ -125,12 +134,13 @@ def prepare_data(config: Config, dataset: Any) -> tuple[Any, Any, Any]:
 
 def _recboles_loaders(config: Config, dataset: Any) -> tuple[Any, Any, Any]:
     """RecBole's loaders, read or saved; to save them it has taken out what shuffles them."""
-    loaders: tuple[Any, Any, Any] = recbole_data.data_preparation(config, dataset)
+    loaders = recbole_data.data_preparation(config, dataset)
     for loader in loaders:
         if loader.generator is None:
             loader.generator = torch.Generator().manual_seed(config["seed"])
             loader.sampler.generator = loader.generator
-    return loaders
+    train, valid, test = (loader if len(loader._dataset.inter_feat) else None for loader in loaders)
+    return train, valid, test
 
 
 def _splits(config: Config, dataset: Any) -> Any:

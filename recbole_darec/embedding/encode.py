@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from recbole_darec.atomic import require_writable
 from recbole_darec.embedding.base import Encoder
 from recbole_darec.embedding.encoders import create_encoder
 from recbole_darec.embedding.engines import Chunk, Engine, encoding_engine, in_this_process
@@ -147,7 +148,7 @@ def encode_missing(
         f"{found.n_different - n_new} in the store, {n_new} to encode"
     )
     if n_new:
-        store.require_writable()
+        require_writable(store.folder, "embedding_dir")
         with Progress(n_new, "Encoded texts") as progress:
             width = found.width
             for chunk, vectors in engine(encoder, Chunks(source, found.new, encoder.chunk)):

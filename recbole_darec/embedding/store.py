@@ -9,9 +9,9 @@ Format, readable with NumPy alone::
 ``<encoder>`` is the start of the SHA-256 of ``encoder.json``'s specification in canonical json
 (sorted keys, no spaces). A text's key is the BLAKE2b digest (16 bytes, in hex) of its UTF-8
 bytes. ``<digest>`` is the BLAKE2b digest (16 bytes, in hex) of the shard's keys followed by its
-vectors. Shards are only ever added, each under its own name, first the vectors and then the keys,
-each written to a temporary name and renamed: a shard counts once its keys are there, and any
-number of processes may write at once.
+vectors. Shards are only added, each under its own name (or written again with the same content),
+first the vectors and then the keys, each to a temporary name that is then renamed: a shard counts
+once its keys are there, and any number of processes may write at once.
 """
 
 from __future__ import annotations
@@ -82,19 +82,6 @@ class EmbeddingStore:
             ConfigError: if a shard is damaged.
         """
         return StoreIndex(self.folder)
-
-    def require_writable(self) -> None:
-        """See that vectors can be stored, before any are made.
-
-        Raises:
-            ConfigError: if the folder cannot be written.
-        """
-        there = next(place for place in (self.folder, *self.folder.parents) if place.exists())
-        if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
-            raise ConfigError(
-                f"key 'embedding_dir': {self.folder} cannot be written: {there} is no folder where "
-                "you may write; set it to another"
-            )
 
     def append(self, texts: Sequence[str], vectors: np.ndarray) -> None:
         """Store the vectors ``(len(texts), d_L)`` of some texts in a new shard.

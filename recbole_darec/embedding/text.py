@@ -265,7 +265,8 @@ def file_source(config: Mapping[str, Any], side: str) -> TextSource:
             _require_ids(frame, identifier, path, key)
             ids = frame[identifier].map(str)
             hashes.append(pd.util.hash_array(ids.to_numpy(dtype=object), categorize=False))
-            texts = frame[column].fillna("").map(lambda text: str(text).strip())
+            texts = frame[column].where(frame[column].notna(), "")
+            texts = texts.map(lambda text: str(text).strip())
             empty.extend(ids[texts == ""])
             yield [(identity, text) for identity, text in zip(ids, texts, strict=True) if text]
         if report and empty:

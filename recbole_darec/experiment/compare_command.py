@@ -62,8 +62,8 @@ def main(args: argparse.Namespace) -> int:
         return 0
     runner.connect()
     save_plan(output, runs, args.resume)
-    write_text(output / _TABLES, json.dumps({"base": args.base, "cold": args.cold}) + "\n")
     with sole_user(output):
+        write_text(output / _TABLES, json.dumps({"base": args.base, "cold": args.cold}) + "\n")
         failed = [outcome for outcome in runner.run(runs, output) if outcome.error]
         report(output, runs, args.base, args.cold)
     return 1 if failed else 0
@@ -72,9 +72,14 @@ def main(args: argparse.Namespace) -> int:
 def _tables_asked(args: argparse.Namespace, output: Path) -> tuple[str | None, int]:
     """The base and ``cold``: as given, or as when the experiment began."""
     file = output / _TABLES
-    earlier = json.loads(file.read_text("utf-8")) if args.resume and file.is_file() else {}
-    base = args.base or earlier.get("base")
-    return base, earlier.get("cold", _COLD) if args.cold is None else args.cold
+    base, cold = None, _COLD
+    if args.resume and file.is_file():
+        try:
+            earlier = json.loads(file.read_text("utf-8"))
+            base, cold = earlier["base"], int(earlier["cold"])
+        except (ValueError, TypeError, KeyError) as error:
+            raise ConfigError(f"{file} is damaged: {error}; delete it, and give --base") from error
+    return args.base or base, cold if args.cold is None else args.cold
 
 
 def report(output: Path, runs: list[PlannedRun], base: str | None, cold: int) -> pd.DataFrame:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,20 +35,6 @@ def write_text(file: Path, text: str, option: str = "--output") -> None:
             f"{file} cannot be written ({error.strerror}); set {option} to a folder that you may "
             "write to"
         ) from error
-
-
-def require_writable(folder: Path, option: str = "--output") -> None:
-    """See that files can be written below a folder, which need not exist yet; makes nothing.
-
-    Raises:
-        ConfigError: if not.
-    """
-    there = next(place for place in (folder, *folder.parents) if place.exists())
-    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
-        raise ConfigError(
-            f"{folder} cannot be written: {there} is no folder that you may write to; set "
-            f"{option} to another"
-        )
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recbole_darec.command_line import parse_command_line
+from recbole_darec.earlier import earlier_values
 from recbole_darec.experiment.files import PLAN, SEARCH, write_text
 from recbole_darec.experiment.variant import Variant
 from recbole_darec.keys import ConfigError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 FILE_NAME = PLAN
 _MOST_SEEDS = 100
-_EVALUATION = ("metrics", "topk", "eval_args", "mask_valid_at_test")
+_EVALUATION = ("metrics", "topk", "eval_args", "mask_valid_at_test", "repeatable")
 
 
 @dataclass(frozen=True)
@@ -66,17 +67,16 @@ def make_plan(
     _refuse_names(common)
     runs, unread = [], set(common)
     for dataset in datasets:
-        first: PlannedRun | None = None
+        alike: dict[str, tuple[str, Any]] = {}
         for variant in variants:
             config = _configured(variant, dataset, config_files, common)
             unread.intersection_update(config.unread_keys())
             resolved = _resolved(config)
+            _check_evaluated_alike(alike, config, variant.label)
             for seed in _seeds(seeds, int(resolved["seed"])):
                 name = re.sub(r"[^\w.=-]+", "_", f"{dataset}-{variant.label}-{seed}")
                 parameters = {**resolved, "seed": seed}
-                run = PlannedRun(name, variant.label, dataset, seed, parameters)
-                _check_evaluated_alike(first := first or run, run)
-                runs.append(run)
+                runs.append(PlannedRun(name, variant.label, dataset, seed, parameters))
     if unread:
         key = min(unread)
         labels = ", ".join(variant.label for variant in variants)
@@ -97,13 +97,17 @@ def check_names(runs: Sequence[PlannedRun]) -> None:
         raise ConfigError(f"runs stand twice in the experiment: {', '.join(twice)}")
 
 
-def _check_evaluated_alike(first: PlannedRun, other: PlannedRun) -> None:
+def _check_evaluated_alike(alike: dict[str, tuple[str, Any]], config: Config, label: str) -> None:
+    """See that a variant is evaluated as those before it, which ``alike`` keeps."""
     for key in _EVALUATION:
-        one, two = first.parameters[key], other.parameters[key]
-        if one != two:
+        value = config[key]
+        if isinstance(value, list):  # their order does not matter
+            value = sorted(value)
+        first, theirs = alike.setdefault(key, (label, value))
+        if theirs != value:
             raise ConfigError(
-                f"key '{key}' is {one!r} for {first.label} and {two!r} for {other.label}, whose "
-                "numbers could not be compared; set it for all of them"
+                f"key '{key}' is {theirs!r} for {first} and {value!r} for {label}, whose numbers "
+                "could not be compared; set it for all of them"
             )
 
 
@@ -211,8 +215,11 @@ def load_plan(output: Path) -> list[PlannedRun]:
     if not file.is_file():
         raise ConfigError(f"{output} holds no experiment to resume: it has no {FILE_NAME}")
     try:
-        return [PlannedRun(**run) for run in json.loads(file.read_text("utf-8"))]
-    except (ValueError, TypeError) as error:
+        runs = [PlannedRun(**run) for run in json.loads(file.read_text("utf-8"))]
+        for run in runs:
+            run.parameters.update(earlier_values(run.parameters))
+        return runs
+    except (ValueError, TypeError, AttributeError) as error:
         raise ConfigError(f"{file} is damaged: {error}") from error
 
 

@@ -67,8 +67,15 @@ def measured(output: Path, entries: Sequence[dict[str, Any]]) -> list[Measured]:
         ConfigError: if none has finished, or two of one dataset and seed saw different data.
     """
     finished = [entry for entry in entries if entry["status"] == "finished"]
+    for entry in finished:
+        if entry["test"] is None:
+            print(
+                f"WARNING: {entry['label']} on {entry['dataset']}, seed {entry['seed']}, has no "
+                "test part and is left out of the tables"
+            )
+    finished = [entry for entry in finished if entry["test"] is not None]
     if not finished:
-        raise ConfigError(f"no run has finished; {output / 'runs.csv'} says why")
+        raise ConfigError(f"no run has finished a test; {output / 'runs.csv'} says why")
     seen: dict[tuple[str, int], dict[str, Any]] = {}
     for entry in finished:
         first = seen.setdefault((entry["dataset"], entry["seed"]), entry)

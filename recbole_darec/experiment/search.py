@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from recbole_darec.atomic import require_writable
 from recbole_darec.command_line import parse_command_line
-from recbole_darec.experiment.files import PLAN, SEARCH, require_writable, write_text
+from recbole_darec.experiment.files import PLAN, SEARCH, write_text
 from recbole_darec.experiment.search_options import SearchOptions
 from recbole_darec.experiment.search_space import (
     Dimension,

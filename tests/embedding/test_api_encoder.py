@@ -54,7 +54,7 @@ def test_a_store_that_cannot_be_written_is_named_before_anything_is_asked(
 ) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(
-        ConfigError, match=r"'embedding_dir': .* cannot be written: .*file is no fo"
+        ConfigError, match=r"cannot be written: .*file is no folder .* set embedding_dir"
     ):
         embed_texts(api | {"embedding_dir": str(tmp_path / "file")}, TEXTS)
     assert server.asked == []

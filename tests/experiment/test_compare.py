@@ -93,6 +93,14 @@ def test_resumed_tables_compare_with_the_same_base(keys, tmp_path):
     assert again.loc["Pop", "improvement_percent"].notna().any()
 
 
+@pytest.mark.parametrize("content", ['{"base": ', "[]", '{"base": "Pop", "cold": null}'])
+def test_damaged_tables_json_is_named(keys, tmp_path, content):
+    compare(keys, tmp_path / "c", seeds=1, models="Pop")
+    (tmp_path / "c" / "tables.json").write_text(content)
+    with pytest.raises(ConfigError, match=r"tables\.json is damaged: .*; delete it, and give"):
+        command(compare_command, "--resume", "--output", tmp_path / "c")
+
+
 def test_a_failed_run_is_tried_again_and_finished_ones_are_kept(keys, tmp_path, slow_learner):
     compare(keys, tmp_path / "c", models=f"{slow_learner},Pop", seeds=1)
     runs = load_plan(tmp_path / "c")

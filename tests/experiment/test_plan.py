@@ -1,5 +1,7 @@
 """Plans: which runs, and whether a folder holds this experiment."""
 
+import json
+
 import pytest
 from commanded import for_any_model
 
@@ -111,6 +113,7 @@ def test_seeds_by_name(settings):
             "'eval_args' leaves no test part .*'valid_only'.*, but the tables are made of it",
         ),
         ({"extra": ["--eval_args={'split': {'RS': [8, 2, 0]}}"]}, "leaves no test part"),
+        ({"models": "BPR:repeatable=True,Pop"}, "'repeatable' is True for .* and False for Pop"),
         ({"extra": ["--save_per_user=False"]}, "'save_per_user' is False, but the tables are made"),
         ({"extra": ["--checkpoint_dir=x"]}, "'checkpoint_dir' cannot be set here: the runs lie in"),
         ({"extra": ["--n_centers=4"]}, "key 'n_centers' is read by none of BPR, Pop; DaRec reads"),
@@ -135,6 +138,26 @@ def test_a_plan_is_kept_and_another_one_refused(settings, tmp_path):
     slower = plan(settings, extra=["--stopping_step=3"])
     with pytest.raises(ConfigError, match="stopping_step of small-BPR-2020 is 10 there and 3 here"):
         save_plan(tmp_path / "a", slower, resume=True)
+
+
+def test_a_plan_of_an_earlier_version_has_what_its_runs_did(settings, tmp_path):
+    keys = [f"--{k}={v}" for k, v in settings.items() if k != "checkpoint_dir"]
+    models = parse_models("DaRec,DaRec:embedding_placebo=shuffle")
+    runs = make_plan(models, ["small"], "1", command_line=keys)
+    save_plan(tmp_path, runs, resume=False)
+    kept = json.loads((tmp_path / "plan.json").read_text())
+    for run in kept:
+        del run["parameters"]["embedding_placebo_users"]
+    (tmp_path / "plan.json").write_text(json.dumps(kept))
+    users = [run.parameters["embedding_placebo_users"] for run in load_plan(tmp_path)]
+    assert users == ["rows", "item_mean"]
+    with pytest.raises(ConfigError, match="embedding_placebo_users of .* is 'item_mean'"):
+        save_plan(tmp_path, runs, resume=True)
+
+
+def test_the_same_evaluation_in_other_words_is_the_same(settings):
+    models = 'BPR:metrics=["NDCG","Recall"],Pop:metrics=["Recall","NDCG"]:eval_args={"mode":"full"}'
+    assert len(plan(settings, models, seeds="1", extra=["--valid_metric=NDCG@10"])) == 2
 
 
 def test_a_folder_of_a_search_is_refused(settings, tmp_path):

@@ -193,6 +193,9 @@ def test_texts_of_users_are_not_read(run):
     with pytest.raises(ConfigError, match="'user_template' is not read by AlphaRec; DaRec, "):
         Config("AlphaRec", command_line=["--user_template={age}"])
     plain = run("AlphaRec", epochs=1, n_negatives=4)
+    resolved = (Path(plain["run_folder"]) / "config.yaml").read_text()
+    assert "item_template" in resolved
+    assert "user_template" not in resolved
     given = run("AlphaRec", epochs=1, n_negatives=4, user_text_file="no-such.jsonl")
     assert given["test_result"] == plain["test_result"]
     log = (Path(given["run_folder"]) / "run.log").read_text()
