@@ -75,7 +75,7 @@ def measured(output: Path, entries: Sequence[dict[str, Any]]) -> list[Measured]:
             )
     finished = [entry for entry in finished if entry["test"] is not None]
     if not finished:
-        raise ConfigError(f"no run has finished a test; {output / 'runs.csv'} says why")
+        raise ConfigError(f"no run has finished; {output / 'runs.csv'} says why")
     seen: dict[tuple[str, int], dict[str, Any]] = {}
     for entry in finished:
         first = seen.setdefault((entry["dataset"], entry["seed"]), entry)
