@@ -96,6 +96,11 @@ def _check_columns(final: Mapping[str, Any]) -> None:
                     f"key '{key}' of '{file}' is {columns!r}; expected a list of columns, such as "
                     f"{{'{file}': ['{columns}']}}"
                 )
+    for name in (final["USER_ID_FIELD"], final["ITEM_ID_FIELD"]):
+        if name in (final.get("unused_col") or {}).get("inter", ()):
+            raise ConfigError(
+                f"key 'unused_col' of 'inter' holds '{name}', which every model reads; leave it out"
+            )
     loaded = final.get("load_col")
     if loaded is not None and "inter" not in loaded:
         raise ConfigError(

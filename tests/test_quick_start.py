@@ -396,7 +396,7 @@ def test_recboles_class_itself_runs_for_recboles_names(settings):
         ({"item_template": "{movie_titel}"}, "movie_titel"),
         (
             {"unused_col": {"inter": ["user_id"]}},
-            "no field 'user_id'. Check load_col, unused_c",
+            "'unused_col' of 'inter' holds 'user_id', which ev",
         ),
         ({"seq_len": {"class": "3"}, "load_col": None}, "cannot be used: .* Check load_col, .*seq"),
         ({"text_encoder": "no-such/encoder"}, "no-such/encoder"),
