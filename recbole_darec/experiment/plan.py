@@ -223,8 +223,14 @@ def load_plan(output: Path) -> list[PlannedRun]:
         raise ConfigError(f"{file} is damaged: {error}") from error
 
 
+def _that_matter(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """All but how a placebo is made where there is none, which earlier plans do not say."""
+    without = {"embedding_placebo_users"} if parameters.get("embedding_placebo") == "none" else ()
+    return {key: value for key, value in parameters.items() if key not in without}
+
+
 def _check_same(file: Path, old: Sequence[PlannedRun], new: Sequence[PlannedRun]) -> None:
-    theirs, ours = ({run.name: run.parameters for run in runs} for runs in (old, new))
+    theirs, ours = ({run.name: _that_matter(run.parameters) for run in runs} for runs in (old, new))
     differences = [f"run {name} is in one of them only" for name in sorted(theirs.keys() ^ ours)]
     for name in sorted(theirs.keys() & ours):
         keys = sorted(theirs[name].keys() | ours[name])

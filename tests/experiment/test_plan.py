@@ -153,6 +153,8 @@ def test_a_plan_of_an_earlier_version_has_what_its_runs_did(settings, tmp_path):
     assert users == ["rows", "item_mean"]
     with pytest.raises(ConfigError, match="embedding_placebo_users of .* is 'item_mean'"):
         save_plan(tmp_path, runs, resume=True)
+    as_then = [*keys, "--embedding_placebo_users=item_mean"]
+    save_plan(tmp_path, make_plan(models, ["small"], "1", command_line=as_then), resume=True)
 
 
 def test_the_same_evaluation_in_other_words_is_the_same(settings):
