@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 from recbole_darec.gather import row_dot, rows_of
 
 # Products held at a time: what stays in a CPU's cache, and what keeps a GPU busy.
-_BLOCK_ON_CPU, _BLOCK_ON_GPU = 2**21, 2**27
+_BLOCK_ON_CPU, _BLOCK_ON_GPU = 2**20, 2**27
 # Kernels of dense products are at their best at multiples of their tiles.
 _TILE = 32
 _LOG2_E = math.log2(math.e)

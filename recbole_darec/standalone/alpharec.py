@@ -19,6 +19,8 @@ from recbole_darec.keys import ConfigError, Key
 from recbole_darec.model.representation_recommender import RepresentationRecommender
 
 _FEW = 32
+# Bytes of a table of all pairs; where there are more pairs, edges are searched.
+_TABLE = 2**28
 
 
 class AlphaRec(RepresentationRecommender):
@@ -56,6 +58,8 @@ class AlphaRec(RepresentationRecommender):
 
     reads_user_texts = False
     semantic: Tensor
+    present: Tensor
+    edges: Tensor
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
@@ -67,6 +71,8 @@ class AlphaRec(RepresentationRecommender):
             )
         items: SideEmbeddings = dataset.side_embeddings(dataset.iid_field)
         self.register_buffer("semantic", _inputs(self.graph, items), persistent=False)
+        self.register_buffer("present", self.semantic.any(1, keepdim=True), persistent=False)
+        self.register_buffer("edges", _edges(self.graph), persistent=False)
         self.n_layers: int = config["n_layers"]
         self._tau: float = config["infonce_tau"]
         self._n_negatives: int = config["n_negatives"]
@@ -81,8 +87,7 @@ class AlphaRec(RepresentationRecommender):
 
     def forward(self) -> CollaborativeOutput:
         """Representations of length 1, ``(n_users, embedding_size)`` and ``(n_items, ...)``."""
-        known = self.semantic.any(1, keepdim=True)
-        ego = self.projection(self.semantic) * known
+        ego = self.projection(self.semantic) * self.present
         nodes = self.graph.smooth(ego, self.n_layers)  # their sum, which has the mean's direction
         return CollaborativeOutput(*self.graph.split(F.normalize(nodes)))
 
@@ -98,19 +103,32 @@ class AlphaRec(RepresentationRecommender):
 
     def _draw(self, users: Tensor) -> Tensor:
         """Items unknown to each user, uniform, ``(batch, n_negatives - 1)``."""
-        rows = users[:, None].expand(-1, self._n_negatives - 1)
+        rows = users.repeat_interleave(self._n_negatives - 1)
         items = torch.randint(1, self.n_items, rows.shape, device=users.device)
-        while (again := self._interacted(rows, items)).any():
-            items[again] = torch.randint(1, self.n_items, (int(again.sum()),), device=users.device)
-        return items
+        again = self._interacted(rows, items).nonzero()[:, 0]
+        while len(again):
+            items[again] = torch.randint(1, self.n_items, again.shape, device=users.device)
+            again = again[self._interacted(rows[again], items[again])]
+        return items.view(len(users), -1)
 
     def _interacted(self, users: Tensor, items: Tensor) -> Tensor:
-        edge_users, edge_items = self.graph.edges()
-        edges = edge_users * self.n_items + edge_items
-        wanted = (users * self.n_items + items).contiguous()
-        places = torch.searchsorted(edges, wanted).clamp_(max=len(edges) - 1)
-        found: Tensor = edges[places] == wanted
+        """Whether users know items, ``(n,), (n,) -> (n,)``."""
+        if self.edges.dtype == torch.bool:
+            return self.edges[users, items]
+        wanted = users * self.n_items + items
+        places = torch.searchsorted(self.edges, wanted).clamp_(max=len(self.edges) - 1)
+        found: Tensor = self.edges[places] == wanted
         return found
+
+
+def _edges(graph: BipartiteGraph) -> Tensor:
+    """Who interacted with what: a table ``(n_users, n_items)``, or ``user * n_items + item``."""
+    users, items = graph.edges()
+    if graph.n_users * graph.n_items > _TABLE:
+        return users * graph.n_items + items
+    table = torch.zeros(graph.n_users, graph.n_items, dtype=torch.bool)
+    table[users, items] = True
+    return table
 
 
 def _products(users: Tensor, items: Tensor, candidates: Tensor) -> Tensor:
