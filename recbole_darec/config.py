@@ -185,6 +185,11 @@ class Config(RecBoleConfig):  # type: ignore[misc]
                     f"model '{name}' is a backbone: --model={BARE} --backbone={name} trains it "
                     f"alone, --model=DaRec --backbone={name} under an alignment"
                 )
+            if (plain := name.removeprefix(ADAPTED)) in recboles:
+                raise ConfigError(
+                    f"model '{name}' is a backbone: --model={BARE} --backbone={name} trains it "
+                    f"alone, --model={plain} as RecBole does"
+                )
             raise ConfigError(
                 f"model '{name}' {_absence(name, name, known)}; "
                 "ours and RecBole's general recommenders are: " + ", ".join(known)
@@ -205,6 +210,7 @@ class Config(RecBoleConfig):  # type: ignore[misc]
         for file in files:
             self._update_internal_config_dict(file)
         if self.has_backbone:
+            self._refuse_shared_keys()
             self._update_internal_config_dict(self._backbone_part().properties())
         self._apply_protocol(root / "protocol" / f"{self._early('protocol')}.yaml")
         of_dataset = root / "dataset" / f"{dataset}.yaml"
@@ -212,6 +218,17 @@ class Config(RecBoleConfig):  # type: ignore[misc]
             values = self._load_config_files([str(of_dataset)])
             foreign = {} if self.uses_text else EMBEDDING_KEYS
             self.internal_config_dict |= {k: v for k, v in values.items() if k not in foreign}
+
+    def _refuse_shared_keys(self) -> None:
+        """One value would reach both parts, and one part's default the other."""
+        alignment, backbone = self.alignment_part, self._backbone_part()
+        of_backbone = {*backbone.load().keys, *self._recbole_model_keys()}
+        shared = of_backbone.intersection(alignment.load().keys) if alignment else ()
+        for key in sorted(shared):
+            raise ConfigError(
+                f"{alignment} and {backbone} both have a key '{key}', of which one value would "
+                "reach both; rename it in one of them"
+            )
 
     def _apply_protocol(self, file: Path) -> None:
         """Set a protocol's keys; those of parts only where a chosen part has them."""
@@ -257,6 +274,7 @@ class Config(RecBoleConfig):  # type: ignore[misc]
         final: dict[str, Any] = super()._get_final_config_dict()
         self._refuse_unread_arguments()
         self._accept_recboles_spellings(final)
+        self._require_defaults(final)
         for name, key in self._checked_keys().items():
             if name in final:
                 final[name] = key.check(name, final[name])
@@ -276,14 +294,27 @@ class Config(RecBoleConfig):  # type: ignore[misc]
         self._check_dataset(final)
         return final
 
+    def _chosen_parts(self) -> list[Part]:
+        backbone = self._backbone_part() if self.has_backbone else None
+        return [part for part in (self.alignment_part, backbone, self.standalone_part) if part]
+
     def _declared_keys(self) -> dict[str, Key]:
         keys = {**RECBOLE_KEYS, **OWN_KEYS}
-        backbone = self._backbone_part() if self.has_backbone else None
-        keys |= RECOMMENDER_KEYS if backbone else {}
+        keys |= RECOMMENDER_KEYS if self.has_backbone else {}
         keys |= EMBEDDING_KEYS if self.uses_text else {}
-        for part in filter(None, (self.alignment_part, backbone, self.standalone_part)):
+        for part in self._chosen_parts():
             keys |= part.load().keys
         return keys
+
+    def _require_defaults(self, final: Mapping[str, Any]) -> None:
+        """Each key that a part declares must have a value, lest it be empty in training."""
+        for part in self._chosen_parts():
+            for name, key in part.load().keys.items():
+                if name not in final and not key.optional:
+                    raise ConfigError(
+                        f"{part} declares a key '{name}' that has no default: write it into "
+                        f"{part.properties()}, or give --{name}=VALUE"
+                    )
 
     def _checked_keys(self) -> dict[str, Key]:
         """Types and ranges: of what this run reads, else of whatever part reads it."""
@@ -299,9 +330,12 @@ class Config(RecBoleConfig):  # type: ignore[misc]
 
     def _recbole_keys(self) -> frozenset[str]:
         """Keys that RecBole's part of this run reads."""
+        return general_keys() | self._recbole_model_keys()
+
+    def _recbole_model_keys(self) -> frozenset[str]:
         backbone = str(self._early("backbone")) if self.has_backbone else ""
         adapted = backbone.removeprefix(ADAPTED) if backbone.startswith(ADAPTED) else self.model
-        return general_keys() | recbole_model_keys(adapted)
+        return recbole_model_keys(adapted)
 
     def unread_keys(self) -> list[str]:
         """The given keys that nothing in this run reads, such as those of another backbone."""

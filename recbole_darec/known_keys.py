@@ -63,6 +63,12 @@ RECBOLE_MODEL_KEYS: Mapping[str, Key] = {
     "n_layers": Key(int, low=0),
     "reg_weight": Key(float, low=0),
     "dropout_prob": Key(float, low=0, high=1),
+    "drop_ratio": Key(float, low=0, high=1, open_high=True),
+    "type": Key(str, choices=("ED", "ND", "RW")),
+    "order": Key(int, choices=(1, 2)),
+    "num_clusters": Key(int, low=1),
+    "m_step": Key(int, low=1),
+    "warm_up_step": Key(int, low=0),
     # Weights whose defaults happen to be whole numbers.
     "negative_weight": Key(float),
     "w_max": Key(float),

@@ -113,6 +113,32 @@ def _run(
     loaded: Any,
 ) -> Result:
     init_logger(folder.log, config["state"] or "INFO")
+    try:
+        loaders, model, trainer = _prepare(config, folder, loaded)
+    except ConfigError:
+        end_log()
+        folder.discard()
+        raise
+    show = bool(config["show_progress"]) and sys.stderr.isatty()
+    score, best = trainer.fit(loaders[0], loaders[1], show_progress=show, callback_fn=callback_fn)
+    if not folder.best.is_file():
+        trainer._save_checkpoint(-1, verbose=False)
+    if trainer.best_epoch is not None:
+        _warn_of_warm_up(config, (trainer.best_epoch + 1) * len(loaders[0]))
+    test, users = trainer.test(loaders[0], loaders[2], show) if tested else (None, None)
+    if users is not None:
+        users.save(folder.path)
+    if saved:
+        _save_scorer(config, model, loaders, folder)
+    metrics = _metrics(config, trainer, loaders, score, best, test)
+    _log_end(config, metrics)
+    folder.write_metrics(metrics)
+    _finish(folder, saved)
+    return _result(metrics, folder)
+
+
+def _prepare(config: Config, folder: RunFolder, loaded: Any) -> tuple[Any, Any, RunTrainer]:
+    """Loaders, model and trainer, as they are when training begins or goes on."""
     config.warn_of_unread_keys()
     logger = getLogger()
     config["checkpoint_dir"] = str(folder.path)
@@ -128,22 +154,7 @@ def _run(
     trainer = make_trainer(config, model, folder)
     if config["resume"] or folder.last.is_file():
         trainer.resume(loaders[0])
-    show = bool(config["show_progress"]) and sys.stderr.isatty()
-    score, best = trainer.fit(loaders[0], loaders[1], show_progress=show, callback_fn=callback_fn)
-    if not folder.best.is_file():
-        trainer._save_checkpoint(-1, verbose=False)
-    if trainer.best_epoch is not None:
-        _warn_of_warm_up(config, (trainer.best_epoch + 1) * len(loaders[0]))
-    test, users = trainer.test(*loaders[::2], show) if tested else (None, None)
-    if users is not None:
-        users.save(folder.path)
-    if saved:
-        _save_scorer(config, model, loaders, folder)
-    metrics = _metrics(config, trainer, loaders, score, best, test)
-    _log_end(config, metrics)
-    folder.write_metrics(metrics)
-    _finish(folder, saved)
-    return _result(metrics, folder)
+    return loaders, model, trainer
 
 
 def _finish(folder: RunFolder, saved: bool) -> None:

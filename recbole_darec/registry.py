@@ -124,7 +124,7 @@ def parts(family: str) -> dict[str, Part]:
     """Registered parts of a family (one of ``FAMILIES``) by name.
 
     Of two parts of one name the second is left out with a warning; ours come first. So is a model
-    with the name of one of RecBole's (a backbone has another key).
+    with the name of one of RecBole's (a backbone has another key), and a name with a slash.
     """
     found = {name: Part(family, name, target) for name, target in _OWN[family].items()}
     for point in entry_points(group=f"recbole_darec.{family}s"):
@@ -132,6 +132,9 @@ def parts(family: str) -> dict[str, Part]:
         part = Part(family, point.name, point.value, point.dist.name)
         if family != "backbone" and point.name in (BARE, *general_recommenders()):
             getLogger().warning(f"{part} is left out, for there is a model of that name; rename it")
+            continue
+        if "/" in point.name:
+            getLogger().warning(f"{part} is left out, for '/' is not for names; rename it")
             continue
         first = found.setdefault(point.name, part)
         if first is not part:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,11 @@ class RunFolder:
                 "set checkpoint_dir to a folder that you may write to"
             ) from error
         return folder
+
+    def discard(self) -> None:
+        """Remove the folder of a run that was refused before it had trained an epoch."""
+        if not any(file.is_file() for file in (self.best, self.last, self.metrics)):
+            shutil.rmtree(self.path)
 
     def earlier_values(self) -> dict[str, Any]:
         """What the configuration lacks, as it was when the run was made."""

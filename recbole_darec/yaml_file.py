@@ -25,6 +25,16 @@ class Loader(yaml.SafeLoader):
         except ValueError as error:
             raise ConstructorError(None, None, str(error), node.start_mark) from error
 
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Any:
+        """As the base class; a key that stands twice is named with its line."""
+        seen: set[Any] = set()
+        for key_node in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            key = key_node.value
+            if key in seen:
+                raise ConstructorError(None, None, f"key '{key}' stands twice", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
 
 Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",

@@ -101,6 +101,10 @@ def test_every_printed_value_is_read_back(value):
         ({"model": "darec"}, "did you mean 'DaRec'"),
         ({"model": "SimGCL"}, "'SimGCL' is a backbone: --model=Backbone --backbone=SimGCL trains"),
         (
+            {"model": "recbole/NGCF"},
+            "is a backbone: --model=Backbone --backbone=recbole/NGCF trains it alone, --model=NGCF",
+        ),
+        (
             {"config_dict": {"backbone": "NGCF"}},
             "RecBole has a model of that name, which is written recbole/NGCF$",
         ),
@@ -280,6 +284,11 @@ RECBOLES = [
     ("LightGCN", "reg_weight", "abc", "key 'reg_weight' is 'abc'"),
     ("NGCF", "hidden_size_list", 64, r"key 'hidden_size_list' is 64 \(int\); expected a list"),
     ("NGCF", "node_dropout", "a", "key 'node_dropout' is 'a'"),
+    ("LINE", "order", 3, "key 'order' is 3; expected one of 1, 2"),
+    ("SGL", "type", "ed", "key 'type' is 'ed'; expected one of ED, ND, RW"),
+    ("SGL", "drop_ratio", 1.5, r"key 'drop_ratio' is 1.5; expected a float in \[0, 1\)"),
+    ("NCL", "num_clusters", 0, r"key 'num_clusters' is 0; expected an int in \[1, inf\)"),
+    ("NCL", "m_step", 0, r"key 'm_step' is 0; expected an int in \[1, inf\)"),
     ("NeuMF", "mf_train", 1, r"key 'mf_train' is 1 \(int\); expected a bool"),
     ("BPR", "clip_grad_norm", 5, "key 'clip_grad_norm' is 5 .*expected a dict or empty"),
     ("BPR", "loss_decimal_place", "a", "key 'loss_decimal_place' is 'a'"),

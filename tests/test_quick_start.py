@@ -504,3 +504,15 @@ def test_recboles_model_that_cannot_train_in_mixed_precision_is_named(run):
 def test_every_learner_trains(run, learner):
     losses = metrics_of(run("Backbone", backbone="MF", learner=learner, epochs=2))["train_losses"]
     assert losses[1]["bpr"] < losses[0]["bpr"]
+
+
+def test_a_run_that_is_refused_leaves_no_folder(run, settings):
+    with pytest.raises(ConfigError, match="changes the representations that are scored"):
+        run("KAR", backbone="recbole/SimpleX")
+    assert not list(Path(settings["checkpoint_dir"]).iterdir())
+
+
+def test_a_folder_with_a_checkpoint_is_not_discarded(tmp_path):
+    (tmp_path / "last.pth").touch()
+    RunFolder(tmp_path).discard()
+    assert tmp_path.is_dir()

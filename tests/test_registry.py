@@ -226,3 +226,40 @@ def test_a_model_that_declares_nothing_is_sound(install):
     (site / "Plain.yaml").write_text("embedding_size: 8\n")
     assert Config("Plain")["embedding_size"] == 8
     assert Config("BPR")["embedding_size"] == 64
+
+
+def test_a_name_with_a_slash_is_left_out(install, caplog):
+    install("slashed", "recbole/XX", "slashed_mine:Mine", "backbone")
+    assert "recbole/XX" not in parts("backbone")
+    assert caplog.messages == [
+        "backbone 'recbole/XX' of package 'slashed' is left out, for '/' is not for names; "
+        "rename it"
+    ]
+
+
+LAYERED = SOUND.replace("mine_weight", "n_layers")
+
+
+@pytest.mark.parametrize("backbone", ["LightGCN", "recbole/LightGCN"])
+def test_a_key_of_two_parts_is_refused(install, backbone):
+    site = install("layered", "Mine", "layered_mine:Mine", layered_mine=LAYERED)
+    (site / "Mine.yaml").write_text("n_layers: 1\n")
+    said = f"alignment 'Mine' of package 'layered' and backbone '{backbone}' .* a key 'n_layers'"
+    with pytest.raises(ConfigError, match=said):
+        Config("Mine", config_dict={"backbone": backbone})
+    assert Config("Mine", config_dict={"backbone": "MF"})["n_layers"] == 1
+
+
+def test_a_key_without_a_default_is_named_with_its_file(install):
+    site = install("forgetful", "Mine", "forgetful_mine:Mine", forgetful_mine=SOUND)
+    (site / "Mine.yaml").write_text("# nothing yet\n")
+    with pytest.raises(ConfigError, match="declares a key 'mine_weight' that has no default") as e:
+        Config("Mine")
+    assert str(site / "Mine.yaml") in str(e.value)
+    assert Config("Mine", config_dict={"mine_weight": 2})["mine_weight"] == 2
+
+
+def test_a_term_that_is_no_scalar_is_refused(two_terms, monkeypatch):
+    monkeypatch.setitem(globals(), "TWO_TERMS", TWO_TERMS.replace("mean()", "mean(1)"))
+    with pytest.raises(ConfigError, match=r"term 'a' of the loss has shape \(91,\); .* scalar"):
+        two_terms("vectors", "a", ("a", "b"))

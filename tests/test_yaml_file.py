@@ -31,6 +31,8 @@ def test_what_is_read(file):
         (b"a: 1\nday: 2020-13-01\n", r"is not valid yaml: line 2: month must be in 1\.\.12"),
         (b"a: 1\nb: \x07\n", "is not valid yaml: line 2 holds U\+0007: special"),
         (b"a: 1\nb: caf\xe9\n", "cannot be read: line 2 is not UTF-8; save it as UTF-8 text"),
+        (b"a: 1\nb: 2\na: 3\n", "is not valid yaml: line 3: key 'a' stands twice"),
+        (b"a: {b: 1,\n b: 2}\n", "is not valid yaml: line 2: key 'b' stands twice"),
         (b"- a\n- b\n", "must hold 'key: value' lines, whose keys are words"),
         (b"1: a\n", "must hold 'key: value' lines, whose keys are words"),
     ],

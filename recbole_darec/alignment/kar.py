@@ -53,6 +53,7 @@ class KAR(Alignment):
         require_one_width(users_side, items_side)
         super().__init__(config, dim, users_side, items_side)
         self.weight: float = config["alignment_weight"]
+        self.fuses = self.weight != 0
         self.shared = self._experts(config["kar_shared_experts"])
         self.users_experts = self._experts(config["kar_specific_experts"])
         self.items_experts = self._experts(config["kar_specific_experts"])
@@ -76,12 +77,16 @@ class KAR(Alignment):
 
     def fuse(self, output: CollaborativeOutput) -> CollaborativeOutput:
         """The representations with the adapted embeddings added."""
+        if not self.fuses:
+            return output
         users = output.users + self._users(slice(None))
         items = output.items + self._items(slice(None))
         return CollaborativeOutput(users, items, output.extras)
 
     def fuse_at(self, rows: Tensor, output: CollaborativeOutput) -> CollaborativeOutput:
         """See ``Alignment.fuse_at``."""
+        if not self.fuses:
+            return output
         users, items = split_rows(rows, len(output.users))
         return CollaborativeOutput(
             add_to_rows(output.users, users, self._users(users)),

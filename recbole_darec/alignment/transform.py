@@ -34,7 +34,8 @@ def embedding_transform(users: SideEmbeddings, items: SideEmbeddings, method: st
     Raises:
         ValueError: if the method is unknown.
         ConfigError: if the widths differ, or all embeddings are equal where they would be
-            centred (but for a sole item's: then nothing can be told apart, nor need be).
+            centred (but for a sole item's: then nothing can be told apart, nor need be), or too
+            large to be whitened.
     """
     if method not in TRANSFORMS:
         raise ValueError(f"transform {method!r} is not one of {', '.join(TRANSFORMS)}")
@@ -57,7 +58,14 @@ def embedding_transform(users: SideEmbeddings, items: SideEmbeddings, method: st
         return center
     # Centred before, since the covariance of float32 loses digits to a large mean.
     rows -= mean
-    pca = PCA(0.99, whiten=True, svd_solver="covariance_eigh", copy=False).fit(rows)
+    largest = np.abs(rows).max()
+    try:
+        pca = PCA(0.99, whiten=True, svd_solver="covariance_eigh", copy=False).fit(rows)
+    except (np.linalg.LinAlgError, ValueError) as error:
+        raise ConfigError(
+            f"the embeddings cannot be whitened (numbers up to {largest:.3g}: {error}); scale "
+            "them, or set key 'embedding_transform' to 'center' or 'none'"
+        ) from error
     return partial(_whitened, pca, mean)
 
 

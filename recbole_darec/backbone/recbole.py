@@ -69,6 +69,7 @@ class RecBoleBackbone(Backbone):
             model = get_model(self.name)(config, dataset)
         self.fusible = self.name != "SimpleX"  # its loss reads items in its tables
         self.reads_batch = self.rows_cost = self.name == "SimpleX"
+        self._n_negatives: int = config["train_neg_sample_args"]["sample_num"]
         self._tables = _embedding_tables(self.name, model)
         self._arguments = () if self.name in _TABLES else _forward_arguments(self.name, model)
         if self.name == "NCL":
@@ -203,13 +204,15 @@ class RecBoleBackbone(Backbone):
         if self.model.input_type != InputType.POINTWISE or not hasattr(self.model, "LABEL"):
             return interaction
         batch = self.triples(interaction)
-        labels = torch.ones(2, batch.users.numel(), device=batch.users.device)
-        labels[1] = 0
+        # RecBole repeats the positive pairs as a whole, once for each of several negatives.
+        pairs = len(batch.users) // self._n_negatives
+        labels = torch.zeros(pairs + len(batch.users), device=batch.users.device)
+        labels[:pairs] = 1
         return Interaction(
             {
-                self._user_field: batch.users.repeat(2),
-                self._item_field: torch.cat([batch.positives, batch.negatives]),
-                self.model.LABEL: labels.view(-1),
+                self._user_field: torch.cat([batch.users[:pairs], batch.users]),
+                self._item_field: torch.cat([batch.positives[:pairs], batch.negatives]),
+                self.model.LABEL: labels,
             }
         )
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from recbole_darec.keys import ConfigError, Key
 from recbole_darec.paths import properties_dir
+from recbole_darec.user_values import smaller_is_better
 from recbole_darec.yaml_file import read_yaml
 
 _KEYS = {
@@ -62,6 +63,8 @@ class Published:
         if set(values) != set(_KEYS):
             raise ConfigError(f"{file} must have exactly the keys {', '.join(_KEYS)}")
         checked = {key: declared.check(key, values[key]) for key, declared in _KEYS.items()}
+        checked["expected"] = {str(k).lower(): v for k, v in checked["expected"].items()}
+        checked["judged"] = [m.lower() if isinstance(m, str) else m for m in checked["judged"]]
         unknown = [name for name in checked["judged"] if str(name) not in checked["expected"]]
         if unknown or not checked["judged"]:
             raise ConfigError(f"{file}: 'judged' must name metrics of 'expected', got {unknown}")
@@ -69,6 +72,10 @@ class Published:
             raise ConfigError(f"{file}: 'expected' must hold numbers above 0")
         if not checked["seeds"] or not all(isinstance(seed, int) for seed in checked["seeds"]):
             raise ConfigError(f"{file}: 'seeds' must list at least one whole number")
+        if len(set(checked["seeds"])) < len(checked["seeds"]):
+            raise ConfigError(f"{file}: 'seeds' names a seed twice")
+        if "seed" in checked["config"]:
+            raise ConfigError(f"{file}: give 'seed' of 'config' in the list 'seeds'")
         return cls(name=file.stem, **checked)
 
     def differences(self, ours: Mapping[str, float]) -> dict[str, float]:
@@ -78,13 +85,12 @@ class Published:
     def reproduced(self, ours: Mapping[str, float]) -> bool:
         """Whether all judged metrics are within the tolerance."""
         differences = self.differences(ours)
-        return all(self.within(differences[metric]) for metric in self.judged)
+        return all(self.within(metric, differences[metric]) for metric in self.judged)
 
-    def within(self, difference: float) -> bool:
-        """Whether a relative difference is tolerated."""
-        return -self.tolerance <= difference and (
-            self.above_is_fine or difference <= self.tolerance
-        )
+    def within(self, metric: str, difference: float) -> bool:
+        """Whether a relative difference of a metric is tolerated."""
+        better = -difference if smaller_is_better(metric) else difference
+        return -self.tolerance <= better and (self.above_is_fine or better <= self.tolerance)
 
 
 def known() -> list[str]:

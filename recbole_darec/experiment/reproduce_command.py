@@ -17,7 +17,7 @@ from recbole_darec.experiment.plan import PlannedRun, check_names, save_plan
 from recbole_darec.experiment.published import Published, known
 from recbole_darec.experiment.runner import Runner, add_runner_arguments, show_plan
 from recbole_darec.keys import ConfigError
-from recbole_darec.recbole_values import computed_metrics
+from recbole_darec.recbole_values import computed_metrics, has_test_part
 
 if TYPE_CHECKING:
     from recbole_darec.config import Config
@@ -133,6 +133,11 @@ def _check_parts(results: Sequence[Published], keys: Sequence[str]) -> None:
 
 
 def _check_computed(result: Published, config: Config) -> None:
+    if not has_test_part(config):
+        raise ConfigError(
+            f"key 'eval_args' leaves experiment '{result.name}' no test part "
+            f"({config['eval_args']['split']}), of which its numbers are"
+        )
     lacking = sorted(set(map(str, result.expected)) - computed_metrics(config.final_config_dict))
     if lacking:
         raise ConfigError(
@@ -184,7 +189,9 @@ def _table(result: Published, ours: dict[str, float], spread: Sequence[float], n
     for (metric, theirs), deviation in zip(result.expected.items(), spread, strict=True):
         verdict = ""
         if metric in result.judged:
-            verdict = "reproduced" if result.within(differences[metric]) else "NOT reproduced"
+            verdict = (
+                "reproduced" if result.within(metric, differences[metric]) else "NOT reproduced"
+            )
         spread_cell = f"{deviation:.4f}" if n_seeds > 1 else ""
         lines.append(
             f"| {metric} | {theirs:.4f} | {ours[metric]:.4f} | {spread_cell} "

@@ -12,7 +12,7 @@ from recbole.utils import InputType
 from torch import Tensor
 
 from recbole_darec.backbone.output import CollaborativeOutput
-from recbole_darec.keys import Key
+from recbole_darec.keys import ConfigError, Key
 
 
 class RepresentationRecommender(GeneralRecommender, ABC):  # type: ignore[misc]
@@ -45,8 +45,18 @@ class RepresentationRecommender(GeneralRecommender, ABC):  # type: ignore[misc]
         """Named, weighted, scalar terms of the objective on a pairwise batch."""
 
     def calculate_loss(self, interaction: Any) -> tuple[Tensor, ...]:
-        """The terms of ``loss_terms``, which RecBole's trainer sums."""
+        """The terms of ``loss_terms``, which RecBole's trainer sums.
+
+        Raises:
+            ConfigError: if a term is no scalar.
+        """
         terms = self.loss_terms(interaction)
+        for name, value in terms.items():
+            if value.ndim:
+                raise ConfigError(
+                    f"term '{name}' of the loss has shape {tuple(value.shape)}; a term must be a "
+                    "scalar, such as the mean"
+                )
         self.loss_names = tuple(terms)
         return tuple(terms.values())
 

@@ -44,3 +44,7 @@ def test_weight_0_scores_the_backbone_to_the_bit(world):
     fused = model.fuse(output)
     assert torch.equal(fused.users, output.users)
     assert torch.equal(fused.items, output.items)
+    assert not model.fuses
+    at = model.fuse_at(torch.tensor([1, 3]), output)
+    assert torch.equal(at.users, output.users)
+    assert torch.equal(at.items, output.items)

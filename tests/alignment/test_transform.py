@@ -103,3 +103,10 @@ def test_wrong_input(world):
     assert transform_embeddings(equal, equal, "none") == (equal, equal)
     with pytest.raises(ValueError, match="transform 'scale' is not one of none, center, whiten"):
         transform_embeddings(world.side(2), world.side(2), "scale")
+
+
+def test_vectors_too_large_to_be_whitened_are_named():
+    vectors = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32) * 1e30
+    side = SideEmbeddings(vectors, np.arange(9) > 0)
+    with pytest.raises(ConfigError, match=r"cannot be whitened \(numbers up to .*e\+30: .*scale"):
+        embedding_transform(side, side, "whiten")

@@ -101,6 +101,18 @@ def test_pointwise_models_are_given_labelled_pairs(backbone, small_batch):
     torch.testing.assert_close(model.loss(small_batch, model())["base"], expected)
 
 
+def test_pointwise_models_are_given_each_positive_once_beside_several_negatives(recbole_setting):
+    args = {"distribution": "uniform", "sample_num": 3, "alpha": 1.0, "dynamic": False}
+    config, dataset = recbole_setting("NeuMF", backbone="recbole/NeuMF", train_neg_sample_args=args)
+    users, items = torch.tensor([1, 2]), torch.tensor([3, 4])
+    negatives = torch.arange(5, 11)
+    ids = {"user_id": users.repeat(3), "item_id": items.repeat(3), "neg_item_id": negatives}
+    given = RecBoleBackbone.from_dataset(config, dataset)._labelled(Interaction(ids))
+    assert given["user_id"].tolist() == [1, 2, 1, 2, 1, 2, 1, 2]
+    assert given["item_id"].tolist() == [3, 4, 5, 6, 7, 8, 9, 10]
+    assert given["label"].tolist() == [1, 1, 0, 0, 0, 0, 0, 0]
+
+
 @pytest.mark.parametrize("name", [*PROPAGATING, *TABLES, "SimpleX"])
 def test_scores_are_those_of_recbole(backbone, name):
     model = backbone(name).eval()

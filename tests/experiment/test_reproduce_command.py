@@ -64,6 +64,18 @@ def test_verdict(published, ours, above, expected):
     assert result.reproduced({"recall@10": 0.0, "ndcg@10": ours}) is expected
 
 
+@pytest.mark.parametrize(("ours", "expected"), [(0.05, True), (0.104, True), (0.106, False)])
+def test_of_a_metric_that_is_better_small_less_is_better(published, ours, expected):
+    values = {"expected": {"giniindex@10": 0.1}, "judged": ["giniindex@10"]}
+    result = Published.load(published(above_is_fine=True, **values))
+    assert result.reproduced({"giniindex@10": ours}) is expected
+
+
+def test_metrics_may_be_written_as_in_the_configuration(published):
+    result = Published.load(published(expected={"Recall@10": 0.1}, judged=["Recall@10"]))
+    assert (result.expected, result.judged) == ({"recall@10": 0.1}, ["recall@10"])
+
+
 @pytest.mark.parametrize("name", known())
 def test_files_of_the_package_are_sound(name, tmp_path):
     result = Published.load(name)
@@ -145,6 +157,13 @@ def test_dry_run_and_list_train_nothing(published, reproduce, capsys, tmp_path):
         ({"expected": {"ndcg@10": "0.1 %"}}, (), "'expected' must hold numbers above 0"),
         ({"seeds": []}, (), "'seeds' must list at least one whole number"),
         ({"seeds": ["a"]}, (), "'seeds' must list at least one whole number"),
+        ({"seeds": [1, 1]}, (), "'seeds' names a seed twice"),
+        ({"config": {**CONTENT["config"], "seed": 5}}, (), "give 'seed' of 'config' in the list"),
+        (
+            {},
+            ("--eval_args={'split':{'RS':[8,2,0]}}",),
+            "'eval_args' leaves experiment 'mine' no test part",
+        ),
         (
             {},
             ("--topk=[5]", "--valid_metric=MRR@5"),
