@@ -69,7 +69,7 @@ class RecBoleBackbone(Backbone):
             model = get_model(self.name)(config, dataset)
         self.fusible = self.name != "SimpleX"  # its loss reads items in its tables
         self.reads_batch = self.rows_cost = self.name == "SimpleX"
-        self._n_negatives: int = config["train_neg_sample_args"]["sample_num"]
+        self._sampling: Mapping[str, Any] = config["train_neg_sample_args"]
         self._tables = _embedding_tables(self.name, model)
         self._arguments = () if self.name in _TABLES else _forward_arguments(self.name, model)
         if self.name == "NCL":
@@ -205,7 +205,7 @@ class RecBoleBackbone(Backbone):
             return interaction
         batch = self.triples(interaction)
         # RecBole repeats the positive pairs as a whole, once for each of several negatives.
-        pairs = len(batch.users) // self._n_negatives
+        pairs = len(batch.users) // self._sampling["sample_num"]
         labels = torch.zeros(pairs + len(batch.users), device=batch.users.device)
         labels[:pairs] = 1
         return Interaction(
