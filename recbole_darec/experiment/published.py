@@ -9,7 +9,6 @@ from typing import Any
 
 from recbole_darec.keys import ConfigError, Key
 from recbole_darec.paths import properties_dir
-from recbole_darec.user_values import smaller_is_better
 from recbole_darec.yaml_file import read_yaml
 
 _KEYS = {
@@ -89,6 +88,8 @@ class Published:
 
     def within(self, metric: str, difference: float) -> bool:
         """Whether a relative difference of a metric is tolerated."""
+        from recbole_darec.user_values import smaller_is_better
+
         better = -difference if smaller_is_better(metric) else difference
         return -self.tolerance <= better and (self.above_is_fine or better <= self.tolerance)
 
