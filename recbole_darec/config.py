@@ -224,10 +224,10 @@ class Config(RecBoleConfig):  # type: ignore[misc]
         alignment, backbone = self.alignment_part, self._backbone_part()
         of_backbone = {*backbone.load().keys, *self._recbole_model_keys()}
         shared = of_backbone.intersection(alignment.load().keys) if alignment else ()
-        for key in sorted(shared):
+        if shared:
             raise ConfigError(
-                f"{alignment} and {backbone} both have a key '{key}', of which one value would "
-                "reach both; rename it in one of them"
+                f"{alignment} and {backbone} both have a key '{min(shared)}', of which one value "
+                "would reach both; rename it in one of them"
             )
 
     def _apply_protocol(self, file: Path) -> None:

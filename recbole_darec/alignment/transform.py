@@ -58,15 +58,18 @@ def embedding_transform(users: SideEmbeddings, items: SideEmbeddings, method: st
         return center
     # Centred before, since the covariance of float32 loses digits to a large mean.
     rows -= mean
-    largest = np.abs(rows).max()
+    return partial(_whitened, _whitening(rows), mean)
+
+
+def _whitening(rows: np.ndarray) -> PCA:
+    """Fitted to centred rows, in their memory."""
     try:
-        pca = PCA(0.99, whiten=True, svd_solver="covariance_eigh", copy=False).fit(rows)
+        return PCA(0.99, whiten=True, svd_solver="covariance_eigh", copy=False).fit(rows)
     except (np.linalg.LinAlgError, ValueError) as error:
         raise ConfigError(
-            f"the embeddings cannot be whitened (numbers up to {largest:.3g}: {error}); scale "
-            "them, or set key 'embedding_transform' to 'center' or 'none'"
+            f"the embeddings cannot be whitened (numbers up to {np.abs(rows).max():.3g}: {error}); "
+            "scale them, or set key 'embedding_transform' to 'center' or 'none'"
         ) from error
-    return partial(_whitened, pca, mean)
 
 
 def _whitened(pca: PCA, mean: np.ndarray, vectors: np.ndarray) -> np.ndarray:
