@@ -19,8 +19,6 @@ from recbole_darec.keys import ConfigError, Key
 from recbole_darec.model.representation_recommender import RepresentationRecommender
 
 _FEW = 32
-# Bytes of a table of all pairs; where there are more pairs, edges are searched.
-_TABLE = 2**28
 
 
 class AlphaRec(RepresentationRecommender):
@@ -72,7 +70,8 @@ class AlphaRec(RepresentationRecommender):
         items: SideEmbeddings = dataset.side_embeddings(dataset.iid_field)
         self.register_buffer("semantic", _inputs(self.graph, items), persistent=False)
         self.register_buffer("present", self.semantic.any(1, keepdim=True), persistent=False)
-        self.register_buffer("edges", _edges(self.graph), persistent=False)
+        users, known = self.graph.edges()
+        self.register_buffer("edges", users * self.n_items + known, persistent=False)
         self.n_layers: int = config["n_layers"]
         self._tau: float = config["infonce_tau"]
         self._n_negatives: int = config["n_negatives"]
@@ -113,22 +112,10 @@ class AlphaRec(RepresentationRecommender):
 
     def _interacted(self, users: Tensor, items: Tensor) -> Tensor:
         """Whether users know items, ``(n,), (n,) -> (n,)``."""
-        if self.edges.dtype == torch.bool:
-            return self.edges[users, items]
         wanted = users * self.n_items + items
         places = torch.searchsorted(self.edges, wanted).clamp_(max=len(self.edges) - 1)
         found: Tensor = self.edges[places] == wanted
         return found
-
-
-def _edges(graph: BipartiteGraph) -> Tensor:
-    """Who interacted with what: a table ``(n_users, n_items)``, or ``user * n_items + item``."""
-    users, items = graph.edges()
-    if graph.n_users * graph.n_items > _TABLE:
-        return users * graph.n_items + items
-    table = torch.zeros(graph.n_users, graph.n_items, dtype=torch.bool)
-    table[users, items] = True
-    return table
 
 
 def _products(users: Tensor, items: Tensor, candidates: Tensor) -> Tensor:
