@@ -13,48 +13,65 @@ from torch.autograd.function import once_differentiable
 
 from recbole_darec.gather import row_dot, rows_of
 
-# Products held at a time: what stays in a CPU's cache, and what keeps a GPU busy.
+# Products that a thread holds at a time: what stays in a CPU's cache, and what keeps a GPU busy.
 _BLOCK_ON_CPU, _BLOCK_ON_GPU = 2**20, 2**27
 # Kernels of dense products are at their best at multiples of their tiles.
-_TILE = 32
+_TILE = 16
+# Numbers of all threads' sums for the candidates; beyond it they share one, which is slower.
+_LARGEST_SUMS = 2**26
 _LOG2_E = math.log2(math.e)
 _SAFE_POWER = 64
+
+
+def _blocks(anchors: Tensor, candidates: Tensor) -> tuple[int, int, int]:
+    """Numbers of blocks, of the threads that have a part of each, and of a part's anchors."""
+    on_cpu = anchors.device.type == "cpu"
+    threads = torch.get_num_threads() if on_cpu else 1
+    if threads * candidates.numel() > _LARGEST_SUMS:
+        threads = 1
+    most = max(1, (_BLOCK_ON_CPU if on_cpu else _BLOCK_ON_GPU) // len(candidates))
+    blocks = math.ceil(len(anchors) / (threads * most))
+    rows = math.ceil(len(anchors) / (threads * blocks))
+    return blocks, threads, rows if rows < _TILE else math.ceil(rows / _TILE) * _TILE
 
 
 class _WeightedLogSumExp(torch.autograd.Function):
     """``sum_i w_i log sum_j exp(a_i . c_j)``; the gradients are formed with the value.
 
     Keeping the ``(m, n)`` products for a backward pass would cost several times as much as
-    the products themselves, since they do not fit a cache.
+    the products themselves, since they do not fit a cache. A thread has the products of its own
+    anchors from the first to the last use: batched products and sums over the batch's matrices are
+    spread by matrix. Handing them from core to core costs as much as computing them, where the
+    cores do not share a cache.
     """
 
     @staticmethod
     def forward(ctx: Any, anchors: Tensor, candidates: Tensor, weights: Tensor) -> Tensor:
-        block = _BLOCK_ON_CPU if anchors.device.type == "cpu" else _BLOCK_ON_GPU
-        rows = max(1, block // len(candidates))
-        rows = min(rows - rows % _TILE if rows > _TILE else rows, len(anchors))
-        grad_anchors, grad_candidates = torch.empty_like(anchors), torch.zeros_like(candidates)
+        blocks, threads, rows = _blocks(anchors, candidates)
+        missing = blocks * threads * rows - len(anchors)
+        parts = F.pad(anchors, (0, 0, 0, missing)).view(blocks, threads, rows, -1)
+        part_weights = F.pad(weights, (0, missing)).view(blocks, threads, rows)
+        repeated = candidates.expand(threads, -1, -1)
+        grad_parts, grad_candidates = torch.empty_like(parts), torch.zeros_like(repeated)
         total = anchors.new_zeros(())
         # One buffer for all blocks: fresh pages would cost as much as a product. An anchor is a
         # column: the long side first is up to a quarter faster. Powers of 2 are three times as fast
         # as those of e.
-        buffer = anchors.new_empty(rows * len(candidates))
+        products = anchors.new_empty(threads, len(candidates), rows)
         with torch.autocast(anchors.device.type, enabled=False):
-            binary = anchors * _LOG2_E
             # Cosines over a usual temperature cannot overflow, so that no maximum need be found.
-            large = bool(binary.norm(dim=1).amax() * candidates.norm(dim=1).amax() > _SAFE_POWER)
-            for start in range(0, len(anchors), rows):
-                part = slice(start, start + rows)
-                shape = len(candidates), len(anchors[part])
-                products = buffer[: math.prod(shape)].view(shape)
-                torch.mm(candidates, binary[part].T, out=products)
-                top = products.amax(0) if large else products.new_zeros(())
-                sums = (products.sub_(top) if large else products).exp2_().sum(0)
-                total += (weights[part] * (sums.log2() + top)).sum() / _LOG2_E
-                scale = (weights[part] / sums)[:, None]
-                torch.mul(products.T @ candidates, scale, out=grad_anchors[part])
-                grad_candidates.addmm_(products, anchors[part] * scale)
-        ctx.save_for_backward(grad_anchors, grad_candidates)
+            norms = anchors.norm(dim=1).amax(), candidates.norm(dim=1).amax()
+            large = bool(norms[0] * norms[1] * _LOG2_E > _SAFE_POWER)
+            for part, weight, grad in zip(parts, part_weights, grad_parts, strict=True):
+                torch.bmm(repeated, (part * _LOG2_E).mT, out=products)
+                top = products.amax(1) if large else products.new_zeros(())
+                sums = (products.sub_(top[:, None]) if large else products).exp2_().sum(1)
+                total += (weight * (sums.log2() + top)).sum() / _LOG2_E
+                scale = (weight / sums)[..., None]
+                torch.mul(torch.bmm(products.mT, repeated), scale, out=grad)
+                grad_candidates.baddbmm_(products, part * scale)
+        grad_anchors = grad_parts.view(-1, anchors.shape[1])[: len(anchors)]
+        ctx.save_for_backward(grad_anchors, grad_candidates.sum(0))
         return total
 
     @staticmethod

@@ -7,10 +7,16 @@ from recbole_darec.backbone import contrast
 from recbole_darec.backbone.contrast import info_nce, mean_log_sum_exp, node_info_nce
 
 
-@pytest.fixture(params=["one block", "many blocks"])
+@pytest.fixture(params=["one block", "many blocks", "one sum of many threads"])
 def blocks(request, monkeypatch):
-    if request.param == "many blocks":
-        monkeypatch.setattr(contrast, "_BLOCK_ON_CPU", 14)
+    before = torch.get_num_threads()
+    if request.param != "one block":
+        torch.set_num_threads(3)
+        monkeypatch.setattr(contrast, "_BLOCK_ON_CPU", 7)
+    if request.param == "one sum of many threads":
+        monkeypatch.setattr(contrast, "_LARGEST_SUMS", 62)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.mark.usefixtures("blocks")
@@ -42,6 +48,14 @@ def test_gradients_are_exact():
     assert gradcheck(lambda a: mean_log_sum_exp(a, a), anchors)
 
 
+@pytest.mark.usefixtures("blocks")
+def test_blocks_of_whole_tiles_and_a_last_one_that_is_filled_up():
+    anchors, candidates = torch.randn(50, 3).double(), torch.randn(2, 3).double()
+    expected = (anchors @ candidates.T).logsumexp(1).mean()
+    assert mean_log_sum_exp(anchors, candidates).item() == pytest.approx(expected.item())
+
+
+@pytest.mark.usefixtures("blocks")
 def test_large_products_do_not_overflow():
     anchors = torch.full((2, 1), 30.0, requires_grad=True)
     value = mean_log_sum_exp(anchors, torch.tensor([[30.0], [29.0]]))
