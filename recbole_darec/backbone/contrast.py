@@ -18,7 +18,7 @@ _BLOCK_ON_CPU, _BLOCK_ON_GPU = 2**19, 2**27
 # Anchors of a thread: whole tiles of the kernels of dense products, and as many at least as make
 # up for reading the candidates of a large graph, which no cache holds.
 _TILE, _LEAST_ANCHORS = 16, 64
-# Numbers of all threads' sums for the candidates; beyond it they share one, which is slower.
+# Numbers in the candidates' gradients, which each thread sums by itself; beyond it all work on one.
 _LARGEST_SUMS = 2**26
 _LOG2_E = math.log2(math.e)
 _SAFE_POWER = 64
@@ -43,8 +43,8 @@ class _WeightedLogSumExp(torch.autograd.Function):
     Keeping the ``(m, n)`` products for a backward pass would cost several times as much as
     the products themselves, since they do not fit a cache. A thread has the products of its own
     anchors from the first to the last use: batched products and sums over the batch's matrices are
-    spread by matrix. Handing them from core to core costs as much as computing them, where the
-    cores do not share a cache.
+    spread by matrix. With each kernel spread by itself, cores read what others have written, and
+    some processes take twice as long (docs/performance.md).
     """
 
     @staticmethod

@@ -1,6 +1,8 @@
 import plain_loops
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch.autograd import gradcheck
 
 from recbole_darec.backbone import contrast
@@ -48,6 +50,14 @@ def test_gradients_are_exact():
     assert gradcheck(lambda a, c: mean_log_sum_exp(a, c, weights), (anchors, candidates))
     assert gradcheck(lambda a, c: 3 * info_nce(a, a + 1, c, 0.5), (anchors, candidates))
     assert gradcheck(lambda a: mean_log_sum_exp(a, a), anchors)
+
+
+@given(st.integers(1, 5000), st.integers(1, 10**6))
+def test_blocks_hold_all_anchors_none_is_idle_and_memory_is_bounded(n_anchors, n_candidates):
+    candidates = torch.empty(1, 1).expand(n_candidates, 8)
+    blocks, threads, rows = contrast._blocks(torch.empty(n_anchors, 8), candidates)
+    assert (blocks - 1) * threads * rows < n_anchors <= blocks * threads * rows
+    assert rows * n_candidates <= max(contrast._BLOCK_ON_CPU, 64 * n_candidates)
 
 
 @pytest.mark.usefixtures("blocks")
