@@ -375,6 +375,8 @@ class Config(RecBoleConfig):  # type: ignore[misc]
                     f"key '{key}' makes RecBole read a pickle, which can run code; "
                     "set allow_pickle: True if you made that file yourself"
                 )
+            if final.get(key) and not Path(final[key]).is_file():
+                raise ConfigError(f"key '{key}': {final[key]} does not exist")
         if int(final.get("nproc") or 1) > 1:
             raise ConfigError("key 'nproc': training on several processes is not supported; use 1")
 

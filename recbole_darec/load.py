@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import cached_property
-from logging import getLogger
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,11 @@ from recbole.utils import init_seed
 from recbole_darec import checkpoint, compat
 from recbole_darec.checksums import verify
 from recbole_darec.config import Config
-from recbole_darec.data.preparation import create_dataset, data_fingerprint, prepare_data
+from recbole_darec.data.preparation import create_dataset, prepare_data
+from recbole_darec.fingerprints import check_fingerprints, fingerprints
 from recbole_darec.keys import ConfigError
 from recbole_darec.moved import check_moved
-from recbole_darec.quick_start import build_model, embedding_fingerprints
+from recbole_darec.quick_start import build_model
 from recbole_darec.run_folder import RunFolder
 
 # What makes RecBole read or write pickles, its models read checkpoints of others by path, and
@@ -124,12 +124,11 @@ def load(path: str | os.PathLike[str], **moved: Any) -> Run:
     init_seed(config["seed"], config["reproducibility"])
     loaders = prepare_data(config, create_dataset(config))
     metrics = _read_metrics(folder)
-    _check_data(folder, config, metrics, loaders)
+    check_fingerprints(metrics, fingerprints(config, loaders), config, folder.path)
     init_seed(config["seed"], config["reproducibility"])
     model = build_model(config, loaders[0]._dataset)
     state = checkpoint.load(folder.best, config["device"])
     checkpoint.restore(model, config["model"], state, folder.best)
-    _check_embeddings(metrics, config, loaders[0]._dataset)
     return Run(folder, config, model.eval(), loaders, metrics)
 
 
@@ -142,24 +141,3 @@ def _read_metrics(folder: RunFolder) -> dict[str, Any]:
     if not isinstance(metrics, dict) or needed - set(metrics):
         raise ConfigError(f"{folder.metrics} is not the results of a run of this package")
     return metrics
-
-
-def _check_data(
-    folder: RunFolder, config: Config, metrics: dict[str, Any], loaders: tuple[Any, Any, Any]
-) -> None:
-    if data_fingerprint(loaders) != metrics["dataset_fingerprint"]:
-        raise ConfigError(
-            f"the files of dataset '{config.dataset}' in {config['data_path']} are not those that "
-            f"{folder.path} was trained on (ids or interactions differ); give the folder above "
-            "the original ones as data_path"
-        )
-
-
-def _check_embeddings(metrics: dict[str, Any], config: Config, dataset: Any) -> None:
-    found = embedding_fingerprints(config, dataset)
-    for side, fingerprint in metrics["embedding_fingerprints"].items():
-        if found.get(side) != fingerprint:
-            getLogger().warning(
-                f"the {side}s' side embeddings are not bit-equal to those of the run: its texts "
-                "were encoded anew, or the source changed"
-            )

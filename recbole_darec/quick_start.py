@@ -18,8 +18,9 @@ from recbole_darec import checkpoint, compat
 from recbole_darec.checkpoint import CheckpointError
 from recbole_darec.checksums import CHECKSUMS, seal
 from recbole_darec.config import Config
-from recbole_darec.data.preparation import create_dataset, data_fingerprint, prepare_data
+from recbole_darec.data.preparation import create_dataset, prepare_data
 from recbole_darec.data.side_configuration import check_side_configuration
+from recbole_darec.fingerprints import fingerprints
 from recbole_darec.inference.model_scorer import ModelScorer
 from recbole_darec.inference.saved_scorer import FILE_NAME
 from recbole_darec.keys import ConfigError
@@ -130,7 +131,7 @@ def _run(
         users.save(folder.path)
     if saved:
         _save_scorer(config, model, loaders, folder)
-    metrics = _metrics(config, trainer, loaders, score, best, test)
+    metrics = _metrics(config, trainer, score, best, test)
     _log_end(config, metrics)
     folder.write_metrics(metrics)
     _finish(folder, saved)
@@ -152,6 +153,7 @@ def _prepare(config: Config, folder: RunFolder, loaded: Any) -> tuple[Any, Any, 
     model = build_model(config, loaders[0]._dataset)
     logger.info(model)
     trainer = make_trainer(config, model, folder)
+    trainer.fingerprints = fingerprints(config, loaders)
     if config["resume"] or folder.last.is_file():
         trainer.resume(loaders[0])
     return loaders, model, trainer
@@ -220,7 +222,7 @@ def _warn_of_warm_up(config: Config, steps: int) -> None:
 
 
 def _metrics(
-    config: Config, trainer: RunTrainer, loaders: Any, score: float, best: Any, test: Any
+    config: Config, trainer: RunTrainer, score: float, best: Any, test: Any
 ) -> dict[str, Any]:
     return {
         "model": config.model,
@@ -236,18 +238,9 @@ def _metrics(
         "epoch_seconds": trainer.epoch_seconds,
         "eval_seconds": trainer.eval_seconds,
         "train_losses": trainer.train_losses,
-        "dataset_fingerprint": data_fingerprint(loaders),
-        "embedding_fingerprints": embedding_fingerprints(config, loaders[0]._dataset),
+        **trainer.fingerprints,
         "versions": _versions(),
     }
-
-
-def embedding_fingerprints(config: Config, dataset: Any) -> dict[str, str]:
-    """SHA-256 of the users' and the items' side embeddings; none where the model needs none."""
-    if not config.uses_text:
-        return {}
-    fields = {"user": dataset.uid_field, "item": dataset.iid_field}
-    return {name: dataset.side_embeddings(field).fingerprint for name, field in fields.items()}
 
 
 def _floats(metrics: Mapping[str, float] | None) -> dict[str, float] | None:

@@ -107,6 +107,13 @@ def _check_columns(final: Mapping[str, Any]) -> None:
             f"key 'load_col' is {loaded}, without columns of the interactions; add "
             f"'inter': ['{final['USER_ID_FIELD']}', '{final['ITEM_ID_FIELD']}']"
         )
+    columns = interaction_columns(final)
+    for key in ("USER_ID_FIELD", "ITEM_ID_FIELD"):
+        if columns is not None and final[key] not in columns:
+            raise ConfigError(
+                f"key 'load_col' loads {columns} of the interactions, without '{final[key]}' "
+                f"({key}); add it"
+            )
 
 
 def interaction_columns(final: Mapping[str, Any]) -> list[str] | None:
@@ -124,7 +131,7 @@ def _check_eval_args(final: Mapping[str, Any]) -> None:
     order, group_by = args.get("order", "RO"), args.get("group_by", "user")
     if order not in _ORDERS:
         raise ConfigError(f"key 'eval_args': order is {order!r}; expected RO (random) or TO (time)")
-    if str(group_by).lower() not in ("user", "none"):
+    if group_by != "user" and str(group_by).lower() != "none":
         raise ConfigError(f"key 'eval_args': group_by is {group_by!r}; expected user or none")
     _check_mode(args.get("mode", "full"))
     _check_labeled(final)

@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 from recbole_darec import checkpoint, compat
 from recbole_darec.collector import TopKCollector
 from recbole_darec.config import Config
+from recbole_darec.fingerprints import check_fingerprints
 from recbole_darec.keys import ConfigError
 from recbole_darec.model.aligned_recommender import AlignedRecommender
 from recbole_darec.run_folder import RunFolder
@@ -39,6 +40,7 @@ class RunTrainer(Trainer):  # type: ignore[misc]
         eval_seconds: time of each validation.
         train_losses: by epoch, the sum over batches of each named term of the loss.
         best_epoch: epoch of the best validation score (the last epoch without validation).
+        fingerprints: what ``fingerprints`` says of the data and embeddings of the run.
     """
 
     def __init__(self, config: Config, model: torch.nn.Module, folder: RunFolder) -> None:
@@ -52,6 +54,7 @@ class RunTrainer(Trainer):  # type: ignore[misc]
         self.eval_seconds: list[float] = []
         self.train_losses: list[dict[str, float]] = []
         self.best_epoch: int | None = None
+        self.fingerprints: dict[str, Any] = {}
         self._without_validation: Any = None
 
     def _build_optimizer(self, **kwargs: Any) -> Optimizer:
@@ -138,16 +141,19 @@ class RunTrainer(Trainer):  # type: ignore[misc]
 
         Raises:
             CheckpointError: if that file cannot be read or does not fit the model.
+            ConfigError: if the data are no longer those of the run.
         """
         for left in self.folder.path.glob(".*.pth.*"):
             left.unlink()  # a checkpoint that was being written when the run was killed
         state = checkpoint.load(self.folder.last, self.device)
+        # A run of an earlier version has none.
+        kept = state.get("fingerprints", self.fingerprints)
+        check_fingerprints(kept, self.fingerprints, self.config, self.folder.path)
         self._load_model(state, self.folder.last)
         for name, optimizer_state in state["optimizers"].items():
             getattr(self, name).load_state_dict(optimizer_state)
         for name, value in state["progress"].items():
             setattr(self, name, value)
-        # A run of an earlier version has none.
         compat.set_training_state(self.model, state.get("training", {}))
         _set_random_state(state["random"], self.model, train_data)
         if self.cur_step > self.stopping_step:
@@ -195,6 +201,7 @@ class RunTrainer(Trainer):  # type: ignore[misc]
             "optimizers": {n: o.state_dict() for n, o in self._optimizers().items()},
             "training": compat.training_state(self.model),
             "progress": progress,
+            "fingerprints": self.fingerprints,
             "random": _random_state(self.model, train_data),
         }
         checkpoint.save(self.folder.last, state)

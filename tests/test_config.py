@@ -412,6 +412,7 @@ EVAL_ARGS = [
     ({"split": {"LS": "valid"}}, "LS is 'valid'; expected valid_and_test, valid_only, test_only"),
     ({"order": "XX"}, "order is 'XX'; expected RO"),
     ({"group_by": "item"}, "group_by is 'item'; expected user or none"),
+    ({"group_by": "User"}, "group_by is 'User'; expected user or none"),
     ({"mode": "fulll"}, "mode is 'fulll'; expected full, uniN or popN"),
     ({"mode": "uni"}, "mode is 'uni'"),
     ({"mode": "uni0"}, "mode is 'uni0'"),
@@ -426,6 +427,18 @@ EVAL_ARGS = [
 def test_mistakes_in_eval_args_are_named(args, message):
     with pytest.raises(ConfigError, match=message):
         Config("BPR", config_dict={"eval_args": args})
+
+
+@pytest.mark.parametrize("key", ["dataset_save_path", "dataloaders_save_path"])
+def test_saved_data_that_do_not_exist_are_named(key):
+    with pytest.raises(ConfigError, match=f"key '{key}': nowhere.pth does not exist"):
+        Config("BPR", config_dict={key: "nowhere.pth", "allow_pickle": True})
+
+
+def test_both_ids_have_to_be_loaded():
+    keys = {"USER_ID_FIELD": "uid", "load_col": {"inter": ["user_id", "item_id"]}}
+    with pytest.raises(ConfigError, match=r"without 'uid' \(USER_ID_FIELD\); add it"):
+        Config("BPR", config_dict=keys)
 
 
 def test_labeled_evaluation_needs_labels():
@@ -458,7 +471,11 @@ def test_values_of_a_notebook(tmp_path):
 
 @pytest.mark.parametrize(
     "labels",
-    [{"threshold": {"rating": 4}}, {"load_col": None}, {"load_col": {"inter": ["a", "label"]}}],
+    [
+        {"threshold": {"rating": 4}},
+        {"load_col": None},
+        {"load_col": {"inter": ["user_id", "item_id", "label"]}},
+    ],
 )
 def test_labels_may_stand_in_the_place_of_negatives(labels):
     config = Config("DMF", config_dict={**labels, "train_neg_sample_args": None})

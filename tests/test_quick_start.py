@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -298,6 +299,46 @@ def test_saved_loaders_give_the_numbers_of_others(run):
     assert_same_numbers(plain, reading)
 
 
+def saved_loaders(result, model):
+    file = Path(result["run_folder"], f"small-for-{model}-dataloader.pth")
+    return {"dataloaders_save_path": str(file), "allow_pickle": True}
+
+
+def test_saved_loaders_take_the_embeddings_of_the_run_that_reads_them(run):
+    """The first run had no placebo; what the second is told to use must be what it uses."""
+    loaders = saved_loaders(run(save_dataloaders=True), "DaRec")
+    for changed in ({}, {"embedding_placebo": "shuffle"}, {"item_template": "{movie_title}"}):
+        fresh, reading = run(**changed), run(**changed, **loaders)
+        assert_same_numbers(fresh, reading)
+        key = "embedding_fingerprints"
+        assert metrics_of(fresh)[key] == metrics_of(reading)[key]
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"train_batch_size": 100}, "was saved with train_batch_size 2048, which RecBole keeps"),
+        ({"train_neg_sample_args": {"sample_num": 2}}, "was saved with train_neg_sample_args {"),
+    ],
+)
+def test_what_saved_loaders_keep_cannot_be_changed(run, changed, message):
+    loaders = saved_loaders(run("BPR", epochs=1, save_dataloaders=True), "BPR")
+    with pytest.raises(ConfigError, match=message):
+        run("BPR", **changed, **loaders)
+
+
+def test_saved_loaders_without_texts_do_not_serve_a_model_with_texts(run):
+    loaders = saved_loaders(run("Backbone", epochs=1, save_dataloaders=True), "Backbone")
+    with pytest.raises(ConfigError, match="without texts, which do not serve DaRec; leave the"):
+        run(**loaders)
+
+
+def test_saved_loaders_of_another_seed_are_not_used_in_silence(run):
+    loaders = saved_loaders(run("BPR", epochs=1, save_dataloaders=True), "BPR")
+    log = Path(run("BPR", epochs=1, seed=1, **loaders)["run_folder"], "run.log").read_text("utf-8")
+    assert "is not used: the keys of its dataset, seed, repeatable or eval_args are others" in log
+
+
 def test_a_dataset_is_saved_where_recbole_saves_it(run):
     folder = Path(run("BPR", epochs=1, save_dataset=True)["run_folder"])
     assert pickle.loads((folder / "small-Dataset.pth").read_bytes()).dataset_name == "small"
@@ -326,6 +367,87 @@ def test_an_epoch_that_is_kept_from_the_warm_up_is_told(run, steps, warned):
     if warned:
         done, share = map(int, said[0])
         assert share == round(100 * done / steps)
+
+
+@pytest.fixture
+def own_data(settings, small_data, tmp_path):
+    """A copy of the dataset with vectors of its items, to be changed."""
+    shutil.copytree(small_data / "small", tmp_path / "data" / "small")
+    items = pd.read_csv(small_data / "small" / "small.item", sep="\t", dtype=str)
+    ids = items["item_id:token"]
+    np.save(tmp_path / "v.npy", np.random.default_rng(0).normal(size=(len(ids), 8)))
+    (tmp_path / "v.ids.txt").write_text("\n".join(ids))
+    return {
+        **settings,
+        "data_path": str(tmp_path / "data"),
+        "item_template": None,
+        "item_embedding_file": str(tmp_path / "v.npy"),
+        "checkpoint_dir": str(tmp_path / "killed"),
+    }
+
+
+def killed_run(own_data):
+    """Folder of a run that was interrupted after its second epoch."""
+
+    def kill(epoch, score):
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_recbole_darec("DaRec", "small", config_dict=own_data, callback_fn=kill)
+    (folder,) = Path(own_data["checkpoint_dir"]).iterdir()
+    return folder
+
+
+def test_resume_refuses_other_data(own_data):
+    """The same rows in another order: other internal ids, and another split."""
+    folder = killed_run(own_data)
+    file = Path(own_data["data_path"], "small", "small.inter")
+    header, *rows = file.read_text().splitlines()
+    file.write_text("\n".join([header, *reversed(rows)]) + "\n")
+    with pytest.raises(ConfigError, match="are not those that .* was trained on .*or their order"):
+        run_recbole_darec(config_dict={"resume": str(folder)})
+    file.write_text("\n".join([header, *rows]) + "\n")
+    assert run_recbole_darec(config_dict={"resume": str(folder)})["test_result"]
+
+
+def test_resume_tells_of_other_embeddings(own_data):
+    folder = killed_run(own_data)
+    vectors = np.load(own_data["item_embedding_file"])
+    np.save(own_data["item_embedding_file"], vectors[::-1])
+    run_recbole_darec(config_dict={"resume": str(folder)})
+    log = (folder / "run.log").read_text("utf-8")
+    for side in ("item", "user"):
+        assert f"the {side}s' side embeddings are not bit-equal to those of the run" in log
+
+
+@pytest.mark.parametrize("row", ["\t5", "3\t"])
+def test_interactions_without_an_id_are_refused(own_data, row):
+    """Of files that are the parts themselves RecBole would make a user or an item of them."""
+    folder = Path(own_data["data_path"], "small")
+    lines = (folder / "small.inter").read_text().splitlines()
+    header, *rows = ["\t".join(line.split("\t")[:2]) for line in lines]
+    parts = {"train": [*rows[:-20], row], "valid": rows[-20:-10], "test": rows[-10:]}
+    for part, lines in parts.items():
+        (folder / f"small.{part}.inter").write_text("\n".join([header, *lines]) + "\n")
+    keys = {"benchmark_filename": list(parts), "val_interval": None}
+    with pytest.raises(ConfigError, match="1 interactions of 'small' have no user or no item id"):
+        run_recbole_darec("Backbone", "small", config_dict={**own_data, **keys})
+
+
+def test_filters_that_do_nothing_are_told(own_data):
+    folder = Path(own_data["data_path"], "small")
+    for part in ("train", "valid", "test"):
+        shutil.copy(folder / "small.inter", folder / f"small.{part}.inter")
+    keys = {
+        "benchmark_filename": ["train", "valid", "test"],
+        "val_interval": {"rating": "[5,inf)"},
+        "load_col": {"inter": RATED},
+        "epochs": 1,
+    }
+    result = run_recbole_darec("Backbone", "small", config_dict={**own_data, **keys})
+    log = Path(result["run_folder"], "run.log").read_text("utf-8")
+    assert "benchmark_filename gives the parts: val_interval has no effect; filter the" in log
 
 
 def test_resume_refuses_another_configuration(run, settings, tmp_path):
@@ -381,7 +503,19 @@ def test_recboles_class_itself_runs_for_recboles_names(settings):
             "is empty after filtering: relax val_interval",
         ),
         ({"user_inter_num_interval": "[1000,inf)"}, "is empty after filtering: relax val_interval"),
-        ({"load_col": {"inter": ["user_id", "item_idd"]}}, "dataset 'small' in .* cannot be used"),
+        (
+            {"load_col": {"inter": ["user_id", "item_idd"]}},
+            "'load_col' loads .*, without 'item_id'",
+        ),
+        (
+            {
+                "eval_args": {"mode": "labeled"},
+                "metrics": ["AUC"],
+                "valid_metric": "AUC",
+                "load_col": None,
+            },
+            "mode is labeled, but the interactions of 'small' have no column 'label'",
+        ),
         ({"benchmark_filename": ["train", "valid", "test"]}, "small.train.inter.* not found in"),
         ({"item_template": None}, "has no text and no embeddings"),
         ({"topk": [10, 91]}, "'topk' asks for 91 items, but 'small' has 90: lower topk"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from recbole.data.dataset import Dataset
 
@@ -55,16 +57,17 @@ class SideEmbeddingDataset(Dataset):  # type: ignore[misc]
             ConfigError: if a source of texts or vectors is missing or malformed.
         """
         datasets: list[Dataset] = super().build()
-        try:
-            self._attach(datasets[0])
-        except ConfigError:
-            raise
-        except (ValueError, TypeError, LookupError, OSError) as error:
-            raise ConfigError(
-                f"the texts or embeddings of '{self.config['dataset']}' cannot be used: {error}; "
-                f"'embed verify' looks for damage in the store {self.config['embedding_dir']}"
-            ) from error
+        self._attach(datasets[0])
         return datasets
+
+    def attach_anew(self, config: Any) -> None:
+        """Attach what another configuration asks for, to a training part that was built before.
+
+        Raises:
+            ConfigError: if a source of texts or vectors is missing or malformed.
+        """
+        self.config, self._side_rows = config, {}
+        self._attach(self)
 
     def side_embeddings(self, field: str) -> SideEmbeddings:
         """The side embeddings of the ids of a field (user or item id).
@@ -77,6 +80,17 @@ class SideEmbeddingDataset(Dataset):  # type: ignore[misc]
         return self._side_embeddings[field]
 
     def _attach(self, training: Dataset) -> None:
+        try:
+            self._attach_rows(training)
+        except ConfigError:
+            raise
+        except (ValueError, TypeError, LookupError, OSError) as error:
+            raise ConfigError(
+                f"the texts or embeddings of '{self.config['dataset']}' cannot be used: {error}; "
+                f"'embed verify' looks for damage in the store {self.config['embedding_dir']}"
+            ) from error
+
+    def _attach_rows(self, training: Dataset) -> None:
         config = self.config
         items = self._own_rows("item", self.iid_field, training)
         if items is None:

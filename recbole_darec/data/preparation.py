@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import pickle
 from collections.abc import Iterator
@@ -43,7 +42,31 @@ def create_dataset(config: Config) -> Any:
         dataset.save()
     if len(dataset.inter_feat) == 0:
         raise ConfigError(_EMPTY.format(config.dataset))
+    _check_interactions(config, dataset)
     return dataset
+
+
+def _check_interactions(config: Config, dataset: Any) -> None:
+    """What RecBole leaves unsaid where the parts of the split are files: it filters nothing."""
+    inter = dataset.inter_feat
+    unknown = int(((inter[dataset.uid_field] == 0) | (inter[dataset.iid_field] == 0)).sum())
+    if unknown:
+        raise ConfigError(
+            f"{unknown} interactions of '{config.dataset}' have no user or no item id; take these "
+            "rows out of its files"
+        )
+    ignored = [key for key in _FILTERS if config[key] and config[key] != "[0,inf)"]
+    if config["benchmark_filename"] and ignored:
+        getLogger().warning(
+            f"RecBole filters nothing where benchmark_filename gives the parts: "
+            f"{', '.join(ignored)} has no effect; filter the files themselves"
+        )
+    mode, label = config["eval_args"]["mode"], config["LABEL_FIELD"]
+    if "labeled" in (mode.values() if isinstance(mode, dict) else (mode,)) and label not in inter:
+        raise ConfigError(
+            f"key 'eval_args': mode is labeled, but the interactions of '{config.dataset}' have no "
+            f"column '{label}': set LABEL_FIELD to it, or threshold, which makes it of another"
+        )
 
 
 @contextmanager
@@ -85,6 +108,7 @@ def _recboles_dataset(config: Config) -> Any:
     return dataset
 
 
+_FILTERS = ("val_interval", "user_inter_num_interval", "item_inter_num_interval", "rm_dup_inter")
 _EMPTY = (
     "dataset '{}' is empty after filtering: relax val_interval, user_inter_num_interval and "
     "item_inter_num_interval"
@@ -135,12 +159,40 @@ def prepare_data(config: Config, dataset: Any) -> tuple[Any, Any, Any]:
 def _recboles_loaders(config: Config, dataset: Any) -> tuple[Any, Any, Any]:
     """RecBole's loaders, read or saved; to save them it has taken out what shuffles them."""
     loaders = recbole_data.data_preparation(config, dataset)
+    training = loaders[0]._dataset
+    if training.config is config:
+        if config["dataloaders_save_path"]:
+            getLogger().warning(
+                f"{config['dataloaders_save_path']} is not used: the keys of its dataset, seed, "
+                "repeatable or eval_args are others"
+            )
+    else:
+        _check_read_loaders(config, loaders[0])
+        if config.uses_text:
+            training.attach_anew(config)
     for loader in loaders:
         if loader.generator is None:
             loader.generator = torch.Generator().manual_seed(config["seed"])
             loader.sampler.generator = loader.generator
     train, valid, test = (loader if len(loader._dataset.inter_feat) else None for loader in loaders)
     return train, valid, test
+
+
+def _check_read_loaders(config: Config, train: Any) -> None:
+    """Refuse what RecBole keeps of the run that saved the loaders, whatever the keys say now."""
+    key, file = "key 'dataloaders_save_path'", config["dataloaders_save_path"]
+    if config.uses_text and not isinstance(train._dataset, SideEmbeddingDataset):
+        raise ConfigError(
+            f"{key}: {file} holds the data of a model without texts, which do not serve "
+            f"{config.model}; leave the key out"
+        )
+    for frozen in ("train_batch_size", "train_neg_sample_args"):
+        was = train._dataset.config[frozen]
+        if config[frozen] != was:
+            raise ConfigError(
+                f"{key}: {file} was saved with {frozen} {was}, which RecBole keeps, but it is "
+                f"{config[frozen]} now; give the same, or leave the key out"
+            )
 
 
 def _splits(config: Config, dataset: Any) -> Any:
@@ -168,17 +220,3 @@ def _loader_class(config: Config, phase: str) -> type[Any]:
     # Worker processes and several machines share out an order in ways of their own.
     alone = config["single_spec"] and not config["worker"]
     return TrainLoader if found is TrainDataLoader and alone else found
-
-
-def data_fingerprint(loaders: tuple[Any, Any, Any]) -> str:
-    """SHA-256 of the ids and of who interacted with what in each part of the split."""
-    digest = hashlib.sha256()
-    first = loaders[0]._dataset
-    for field in (first.uid_field, first.iid_field):
-        digest.update("\n".join(map(str, first.field2id_token[field])).encode())
-    for loader in loaders:
-        if loader is not None:
-            interactions = loader._dataset.inter_feat
-            for field in (first.uid_field, first.iid_field):
-                digest.update(interactions[field].numpy().tobytes())
-    return digest.hexdigest()

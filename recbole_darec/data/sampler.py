@@ -25,7 +25,7 @@ class PairSampler(Sampler):  # type: ignore[misc]
     those of RecBole, not only their distribution.
 
     Raises:
-        ConfigError: if a user has interacted with all items.
+        ConfigError: if a user has interacted with all items that can be drawn.
     """
 
     used_ids: Any
@@ -52,13 +52,24 @@ class PairSampler(Sampler):  # type: ignore[misc]
             own = UserItems.of(dataset)
             pairs = used[phase] = own if pairs is None else pairs | own
         assert pairs is not None
-        full = int((pairs.counts() == self.item_num - 1).sum())
+        self._refuse_full(pairs)
+        return used
+
+    def set_distribution(self, distribution: str) -> None:
+        """See RecBole; by popularity only items that occur are drawn."""
+        super().set_distribution(distribution)
+        if hasattr(self, "used_ids"):
+            self._refuse_full(self.used_ids[self.phases[-1]])
+
+    def _refuse_full(self, pairs: UserItems) -> None:
+        by_popularity = self.distribution == "popularity"
+        drawn = len(self.alias_table[0]) if by_popularity else self.item_num - 1
+        full = int((pairs.counts() == drawn).sum())
         if full:
             raise ConfigError(
-                f"{full} users have interacted with all {self.item_num - 1} items, so that there "
+                f"{full} users have interacted with all {drawn} items, so that there "
                 "is no negative item for them: filter them out with user_inter_num_interval"
             )
-        return used
 
     def sample_by_key_ids(self, key_ids: NDArray[Any], num: int) -> Tensor:
         """Items that the users have not interacted with.

@@ -178,10 +178,18 @@ def _load_tokenizer(folder: Path, max_length: int | None) -> Any:
     # Causal models number their positions from the left: only padding on the right leaves the
     # tokens where they are.
     tokenizer.padding_side = "right"
-    positions = getattr(settings, "max_position_embeddings", -1)
+    positions = getattr(settings, "max_position_embeddings", None) or -1
+    if settings.model_type in _NUMBERED_AFTER_PADDING:
+        positions -= settings.pad_token_id + 1
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    if positions and positions > 0:
+    added = tokenizer.num_special_tokens_to_add()
+    if max_length and max_length <= added:
+        raise ConfigError(
+            f"key 'text_max_length' is {max_length}, but the model in {folder} adds {added} tokens "
+            "of its own to each text; give more"
+        )
+    if positions > 0:
         if max_length and max_length > positions:
             raise ConfigError(
                 f"key 'text_max_length' is {max_length}, but the model in {folder} reads "
@@ -202,6 +210,22 @@ def _load_transformer(folder: Path, dtype: torch.dtype) -> nn.Module:
     return module
 
 
+# RoBERTa's kind: the first token stands at the position after the padding's id.
+_NUMBERED_AFTER_PADDING = frozenset(
+    {
+        "camembert",
+        "data2vec-text",
+        "esm",
+        "longformer",
+        "luke",
+        "mpnet",
+        "roberta",
+        "roberta-prelayernorm",
+        "xlm-roberta",
+        "xlm-roberta-xl",
+        "xmod",
+    }
+)
 _NOT_LOADED = "key 'text_encoder': transformers cannot load {}: {}"
 
 

@@ -112,7 +112,9 @@ def _read_ids(path: Path) -> list[str]:
     if file.suffix == ".npy":
         return _as_ids(np.load(file, allow_pickle=False))
     if file.suffix == ".csv":
-        return _as_ids(pd.read_csv(file, dtype=str, keep_default_na=False).iloc[:, 0])
+        frame = pd.read_csv(file, dtype=str, keep_default_na=False)
+        _refuse_index(frame)
+        return _as_ids(frame.iloc[:, 0])
     return file.read_text(encoding="utf-8-sig").splitlines()
 
 
@@ -147,6 +149,7 @@ def _safetensors(path: Path) -> Rows:
 
 def _parquet(path: Path) -> Rows:
     frame = pd.read_parquet(path)
+    _refuse_index(frame)
     if frame.shape[1] == 2:
         return _as_ids(frame.iloc[:, 0]), np.array(
             [np.asarray(row, dtype=np.float32) for row in frame.iloc[:, 1]]
@@ -157,7 +160,17 @@ def _parquet(path: Path) -> Rows:
 def _csv(path: Path) -> Rows:
     # A converter, since an id such as NA would be a missing value for a dtype.
     frame = pd.read_csv(path, converters={0: str})
+    _refuse_index(frame)
     return _as_ids(frame.iloc[:, 0]), frame.iloc[:, 1:].to_numpy(dtype=np.float32)
+
+
+def _refuse_index(frame: pd.DataFrame) -> None:
+    """Numbers of rows would pass for ids, as most datasets have the ids 1, 2, 3."""
+    if str(frame.columns[0]) in ("index", "Unnamed: 0", "__index_level_0__"):
+        raise ValueError(
+            "its first column, which should hold the ids, is pandas' index; write the file with "
+            "index=False"
+        )
 
 
 def _recbole(path: Path) -> Rows:

@@ -265,6 +265,7 @@ def file_source(config: Mapping[str, Any], side: str) -> TextSource:
             _require_ids(frame, identifier, path, key)
             ids = frame[identifier].map(str)
             hashes.append(pd.util.hash_array(ids.to_numpy(dtype=object), categorize=False))
+            _require_texts(frame, identifier, column, path, key)
             texts = frame[column].where(frame[column].notna(), "")
             texts = texts.map(lambda text: str(text).strip())
             empty.extend(ids[texts == ""])
@@ -278,6 +279,15 @@ def file_source(config: Mapping[str, Any], side: str) -> TextSource:
             _check_unique(path, key, identifier, np.concatenate(hashes))
 
     return TextSource(read, f"{key} {path}, column '{column}'")
+
+
+def _require_texts(frame: pd.DataFrame, identifier: str, column: str, path: Path, key: str) -> None:
+    odd = frame[[isinstance(text, (list, dict, np.ndarray)) for text in frame[column]]]
+    if len(odd):
+        raise ConfigError(
+            f"key '{key}': {path} has a {type(odd.iloc[0][column]).__name__} in '{column}' of "
+            f"{odd.iloc[0][identifier]}, not a text; join it to one"
+        )
 
 
 def _require_ids(frame: pd.DataFrame, identifier: str, path: Path, key: str) -> None:

@@ -70,6 +70,21 @@ def test_a_user_with_all_items_is_named_before_sampling_hangs(toy):
         both(splits)
 
 
+def test_by_popularity_a_user_with_all_items_that_occur_is_named_too(toy):
+    """RecBole would draw for ever: an item that is in no interaction is never drawn."""
+    splits = create_dataset(toy()).build()
+    occurring = torch.cat([split.inter_feat["item_id"] for split in splits]).unique()
+    kept = occurring[:-1]
+    for split in splits:
+        split.inter_feat = split.inter_feat[split.inter_feat["item_id"] != occurring[-1]]
+    for name, values in (("user_id", torch.ones(len(kept))), ("item_id", kept)):
+        column = splits[0].inter_feat[name]
+        splits[0].inter_feat.interaction[name] = torch.cat([column, values.long()])
+    sampler = PairSampler(list(PHASES), list(splits), "uniform", 1.0)
+    with pytest.raises(ConfigError, match=f"1 users have interacted with all {len(kept)} items"):
+        sampler.set_distribution("popularity")
+
+
 @pytest.mark.parametrize(
     ("model", "changes"),
     [

@@ -80,6 +80,34 @@ def test_more_tokens_than_the_model_reads_are_refused(settings: dict[str, Any], 
         encoder(settings, bert, text_max_length=10_000).encode(["w1"])
 
 
+@pytest.mark.parametrize("limit", [1, 2])
+def test_no_room_beside_the_models_own_tokens(
+    settings: dict[str, Any], bert: Path, limit: int
+) -> None:
+    with pytest.raises(ConfigError, match=f"is {limit}, but the model in .* adds 2 tokens"):
+        encoder(settings, bert, text_max_length=limit).encode(["w1"])
+
+
+def test_positions_that_begin_after_the_paddings(
+    settings: dict[str, Any], bert: Path, tmp_path: Path
+) -> None:
+    """RoBERTa's first position is 1 here, so that 12 positions read 11 tokens."""
+    from transformers import RobertaConfig, RobertaModel
+
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    folder = tmp_path / "roberta"
+    config = RobertaConfig(vocab_size=64, pad_token_id=0, max_position_embeddings=12, **shape)
+    RobertaModel(config).save_pretrained(folder)
+    for file in bert.glob("*token*"):
+        shutil.copy(file, folder)
+    long = " ".join(["w1"] * 30)
+    assert encoder(settings, folder).token_counts([long]) == ([32], 11)
+    made = encoder(settings, folder, text_max_length=11).encode([long])
+    assert np.isfinite(made).all()
+    with pytest.raises(ConfigError, match="'text_max_length' is 12, but .* reads 11 tokens"):
+        encoder(settings, folder, text_max_length=12).encode([long])
+
+
 def test_token_counts(settings: dict[str, Any], bert: Path) -> None:
     counts, limit = encoder(settings, bert).token_counts(TEXTS)
     assert counts == [5, 3, 14, 9, 32]

@@ -239,6 +239,25 @@ def test_bad_content(tmp_path: Path, ids: list[str], matrix: np.ndarray, message
         load_embeddings(tmp_path / "x.npz", "item_embedding_file")
 
 
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_the_index_of_pandas_is_not_taken_for_ids(tmp_path: Path, suffix: str) -> None:
+    frame = pd.DataFrame({"item_id": ["3", "1", "2"], "e0": MATRIX[:, 0], "e1": MATRIX[:, 1]})
+    path = tmp_path / f"x.{suffix}"
+    if suffix == "csv":
+        frame.to_csv(path)
+    else:
+        frame.reset_index().to_parquet(path)
+    with pytest.raises(ConfigError, match="is pandas' index; write the file with index=False"):
+        load_embeddings(path, "k")
+
+
+def test_the_index_of_pandas_is_not_taken_for_ids_beside_a_matrix(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", MATRIX)
+    pd.DataFrame({"item_id": IDS}).to_csv(tmp_path / "x.ids.csv")
+    with pytest.raises(ConfigError, match="is pandas' index; write the file with index=False"):
+        load_embeddings(tmp_path / "x.npy", "k")
+
+
 def test_bad_files(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="does not exist"):
         load_embeddings(tmp_path / "x.npy", "k")

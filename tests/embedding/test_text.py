@@ -136,6 +136,19 @@ def test_byte_order_mark(settings: dict[str, Any], tmp_path: Any, suffix: str) -
     assert file_source(settings | {"item_text_file": str(path)}, "item").as_dict() == {"1": "a"}
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_lists_are_no_texts(settings: dict[str, Any], tmp_path: Any, suffix: str) -> None:
+    path = tmp_path / f"t.{suffix}"
+    frame = pd.DataFrame({"item_id": ["1", "2"], "t": [["a"], ["b", "c"]]})
+    if suffix == "jsonl":
+        frame.to_json(path, orient="records", lines=True)
+    else:
+        frame.to_parquet(path)
+    keys = {"item_text_file": str(path), "item_text_column": "t"}
+    with pytest.raises(ConfigError, match="in 't' of 1, not a text; join it to one"):
+        file_source(settings | keys, "item").as_dict()
+
+
 def test_named_columns(settings: dict[str, Any], tmp_path: Any) -> None:
     path = tmp_path / "t.csv"
     path.write_text("who,a,b\nu1,x,y\n")
