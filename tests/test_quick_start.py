@@ -447,7 +447,16 @@ def test_filters_that_do_nothing_are_told(own_data):
     }
     result = run_recbole_darec("Backbone", "small", config_dict={**own_data, **keys})
     log = Path(result["run_folder"], "run.log").read_text("utf-8")
-    assert "benchmark_filename gives the parts: val_interval has no effect; filter the" in log
+    assert "gives the parts, without effect: val_interval; filter the files themselves" in log
+
+
+def test_labels_that_nobody_reads_are_told(run):
+    keys = {"threshold": {"rating": 4}, "load_col": {"inter": RATED}, "val_interval": None}
+    log = Path(run("BPR", epochs=1, **keys)["run_folder"], "run.log").read_text("utf-8")
+    assert "threshold has no effect: it makes labels, and a model that draws negatives" in log
+    labeled = {"eval_args": {"mode": "labeled"}, "metrics": ["AUC"], "valid_metric": "AUC"}
+    log = Path(run("BPR", epochs=1, **keys, **labeled)["run_folder"], "run.log").read_text("utf-8")
+    assert "threshold has no effect" not in log
 
 
 def test_resume_refuses_another_configuration(run, settings, tmp_path):

@@ -58,11 +58,22 @@ def _check_interactions(config: Config, dataset: Any) -> None:
     ignored = [key for key in _FILTERS if config[key] and config[key] != "[0,inf)"]
     if config["benchmark_filename"] and ignored:
         getLogger().warning(
-            f"RecBole filters nothing where benchmark_filename gives the parts: "
-            f"{', '.join(ignored)} has no effect; filter the files themselves"
+            "RecBole filters nothing where benchmark_filename gives the parts, without effect: "
+            f"{', '.join(ignored)}; filter the files themselves"
         )
+    _check_labels(config, inter)
+
+
+def _check_labels(config: Config, inter: Any) -> None:
     mode, label = config["eval_args"]["mode"], config["LABEL_FIELD"]
-    if "labeled" in (mode.values() if isinstance(mode, dict) else (mode,)) and label not in inter:
+    labeled = "labeled" in (mode.values() if isinstance(mode, dict) else (mode,))
+    drawn = (config["train_neg_sample_args"] or {}).get("distribution", "none") != "none"
+    if config["threshold"] and drawn and not labeled:
+        getLogger().warning(
+            "threshold has no effect: it makes labels, and a model that draws negatives takes "
+            "every interaction for a positive one; val_interval leaves interactions out"
+        )
+    if labeled and label not in inter:
         raise ConfigError(
             f"key 'eval_args': mode is labeled, but the interactions of '{config.dataset}' have no "
             f"column '{label}': set LABEL_FIELD to it, or threshold, which makes it of another"
