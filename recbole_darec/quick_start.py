@@ -65,7 +65,7 @@ def run_recbole_darec(
     """
     config = Config(model, dataset, config_file_list, config_dict, command_line)
     if config["resume"]:
-        config, folder = _reopen(config)
+        config, folder = _reopen(config, {"model": model, "dataset": dataset})
         if folder.metrics.is_file():
             if not (folder.path / CHECKSUMS).is_file():
                 _finish(folder, saved)
@@ -81,7 +81,7 @@ def run_recbole_darec(
         end_log()
 
 
-def _reopen(config: Config) -> tuple[Config, RunFolder]:
+def _reopen(config: Config, named: Mapping[str, str | None]) -> tuple[Config, RunFolder]:
     folder = RunFolder.open(config["resume"])
     theirs = Config(config_file_list=[folder.config], config_dict=folder.earlier_values())
     if theirs["allow_pickle"] and not config["allow_pickle"]:
@@ -93,6 +93,7 @@ def _reopen(config: Config) -> tuple[Config, RunFolder]:
         # RecBole would read the file that it saved, or that somebody planted.
         theirs["save_dataloaders"] = False
     given = set(config.external_config_dict) - {"resume"}
+    given |= {key for key, name in named.items() if name is not None}
     mine, kept = config.resolved(), theirs.resolved()
     changed = [key for key in sorted(given) if mine[key] != kept.get(key)]
     if changed:

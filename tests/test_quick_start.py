@@ -465,6 +465,10 @@ def test_resume_refuses_another_configuration(run, settings, tmp_path):
         run_recbole_darec(config_dict={"resume": done["run_folder"], "seed": 9})
     with pytest.raises(ConfigError, match="keeps its configuration, but or_weight differs"):
         run_recbole_darec(config_dict={"resume": done["run_folder"], "or_weight": 0.5})
+    with pytest.raises(ConfigError, match="keeps its configuration, but dataset, model differs"):
+        run_recbole_darec("Pop", "ml-100k", config_dict={"resume": done["run_folder"]})
+    same = {"resume": done["run_folder"], "data_path": settings["data_path"]}
+    assert run_recbole_darec("BPR", "small", config_dict=same) == done
     with pytest.raises(ConfigError, match="is not a run folder: it has no config.yaml"):
         run_recbole_darec(config_dict={"resume": str(tmp_path)})
     Path(done["run_folder"], "metrics.json").unlink()

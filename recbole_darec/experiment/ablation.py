@@ -95,6 +95,7 @@ class Ablation:
             raise ConfigError(
                 f"{file}: model '{self.model}' is no alignment method; known: {known}"
             )
+        self._check_strings(file)
         variants_ok = isinstance(self.variants, dict) and all(
             isinstance(keys, dict) for keys in self.variants.values()
         )
@@ -113,6 +114,14 @@ class Ablation:
         if wrong:
             raise ConfigError(f"{file}: placebo {wrong[0]!r} is none of {', '.join(PLACEBOS)}")
         self._check_names(file)
+
+    def _check_strings(self, file: Path) -> None:
+        """YAML reads an unquoted ``on`` or ``off`` as a truth value."""
+        content = [part for part in (self.variants, self.curves) if isinstance(part, dict)]
+        inner = [keys for part in content for keys in part.values() if isinstance(keys, dict)]
+        for name in (name for part in (*content, *inner) for name in part):
+            if not isinstance(name, str):
+                raise ConfigError(f"{file}: the name {name!r} is not a text; put it in quotes")
 
     def _check_names(self, file: Path) -> None:
         lines = self.members()

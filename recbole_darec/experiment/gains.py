@@ -29,7 +29,7 @@ def gain_table(table: pd.DataFrame, members: Sequence[Member]) -> pd.DataFrame:
     """
     whole = table[table["grouping"] == "all"]
     there = set(whole["model"])
-    reference = next((m.label for m in members if m.curve is None and m.label in there), None)
+    reference = next((m.label for m in members if m.curve is None), None)
     frames = []
     for member in members:
         if not {member.label, member.base} <= there:
@@ -40,13 +40,13 @@ def gain_table(table: pd.DataFrame, members: Sequence[Member]) -> pd.DataFrame:
                 gain = _against(whole, placebo, member.base, f"{kind}_gain")
                 left = _against(whole, member.label, placebo, f"{kind}_difference")
                 kept = [c for c in gain if c not in (*_PLACE, "n_seeds", "mean", "std")]
-                rows = rows.merge(gain[[*_PLACE, *kept]], on=_PLACE)
+                rows = rows.merge(gain[[*_PLACE, *kept]], on=_PLACE, how="left")
                 kept = [c for c in left if c.startswith(f"{kind}_difference")]
-                rows = rows.merge(left[[*_PLACE, *kept]], on=_PLACE)
-        if reference not in (None, member.label) and member.curve is None:
+                rows = rows.merge(left[[*_PLACE, *kept]], on=_PLACE, how="left")
+        if reference in there - {member.label} and member.curve is None:
             loss = _against(whole, str(reference), member.label, "reference_advantage")
             kept = [c for c in loss if c.startswith("reference_advantage")]
-            rows = rows.merge(loss[[*_PLACE, *kept]], on=_PLACE)
+            rows = rows.merge(loss[[*_PLACE, *kept]], on=_PLACE, how="left")
         key, value = member.curve or (None, None)
         frames.append(rows.assign(variant=member.label, key=key, value=[value] * len(rows)))
     if not frames:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,24 @@ if TYPE_CHECKING:
 
 FILE_NAME = PLAN
 _MOST_SEEDS = 100
-_EVALUATION = ("metrics", "topk", "eval_args", "mask_valid_at_test", "repeatable")
+_LONGEST_NAME = 150  # bytes; file systems end at 255
+_FILTERS = (
+    "val_interval",
+    "user_inter_num_interval",
+    "item_inter_num_interval",
+    "rm_dup_inter",
+    "filter_inter_by_user_or_item",
+    "benchmark_filename",
+)
+# What runs must have alike for their numbers to be compared.
+COMPARED_BY = (
+    "metrics",
+    "topk",
+    "eval_args",
+    "mask_valid_at_test",
+    "repeatable",
+    *_FILTERS,
+)
 
 
 @dataclass(frozen=True)
@@ -74,7 +92,7 @@ def make_plan(
             resolved = _resolved(config)
             _check_evaluated_alike(alike, config, variant.label)
             for seed in _seeds(seeds, int(resolved["seed"])):
-                name = re.sub(r"[^\w.=-]+", "_", f"{dataset}-{variant.label}-{seed}")
+                name = _folder_name(f"{dataset}-{variant.label}-{seed}")
                 parameters = {**resolved, "seed": seed}
                 runs.append(PlannedRun(name, variant.label, dataset, seed, parameters))
     if unread:
@@ -83,6 +101,14 @@ def make_plan(
         raise ConfigError(f"key '{key}' is read by none of {labels}; {readers(key)}")
     check_names(runs)
     return runs
+
+
+def _folder_name(text: str) -> str:
+    name = re.sub(r"[^\w.=-]+", "_", text).encode()
+    if len(name) <= _LONGEST_NAME:
+        return name.decode()
+    start = name[: _LONGEST_NAME - 9].decode(errors="ignore")
+    return f"{start}-{hashlib.sha256(name).hexdigest()[:8]}"
 
 
 def check_names(runs: Sequence[PlannedRun]) -> None:
@@ -99,7 +125,7 @@ def check_names(runs: Sequence[PlannedRun]) -> None:
 
 def _check_evaluated_alike(alike: dict[str, tuple[str, Any]], config: Config, label: str) -> None:
     """See that a variant is evaluated as those before it, which ``alike`` keeps."""
-    for key in _EVALUATION:
+    for key in COMPARED_BY:
         value = config[key]
         if isinstance(value, list):  # their order does not matter
             value = sorted(value)
@@ -133,6 +159,8 @@ def _configured(
     options = {"save_per_user": True, **common, **variant.options}
     try:
         _refuse_names(variant.options)
+        if "seed" in variant.options:
+            raise ConfigError("key 'seed' cannot be a model's own: all have those of --seeds")
         config = Config(variant.model, dataset, config_files, options)
         for key in variant.options.keys() & set(config.unread_keys()):
             raise ConfigError(config.unread_message(key))

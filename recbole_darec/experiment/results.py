@@ -91,6 +91,21 @@ def measured(output: Path, entries: Sequence[dict[str, Any]]) -> list[Measured]:
     ]
 
 
+def _warn_of_other_seeds(runs: Sequence[Measured]) -> None:
+    """A mean over other seeds stands beside an improvement over the common ones."""
+    seeds: dict[str, dict[str, set[int]]] = {}
+    for run in runs:
+        seeds.setdefault(run.dataset, {}).setdefault(run.model, set()).add(run.seed)
+    for dataset, found in seeds.items():
+        common = set.intersection(*found.values())
+        odd = [model for model, own in found.items() if own != common]
+        if odd:
+            print(
+                f"WARNING: on {dataset} {', '.join(odd)} finished seeds that others did not; their "
+                "means are over all of theirs, improvements and tests over the common ones"
+            )
+
+
 def write_tables(
     output: Path, runs: Sequence[Measured], base: str | None, cold: int
 ) -> pd.DataFrame:
@@ -110,6 +125,7 @@ def write_tables(
         base = None
     table = user_table(runs, cold)
     summary = summarise(table, base)
+    _warn_of_other_seeds(runs)
     whole = table[table["grouping"] == "all"].drop(columns=["grouping", "group"])
     write_text(output / "per_user.csv", whole.to_csv(index=False))
     write_text(output / "summary.csv", summary.to_csv(index=False))

@@ -12,6 +12,7 @@ from typing import Any
 from recbole_darec.atomic import require_writable
 from recbole_darec.command_line import parse_command_line
 from recbole_darec.experiment.files import PLAN, SEARCH, write_text
+from recbole_darec.experiment.plan import COMPARED_BY
 from recbole_darec.experiment.search_options import SearchOptions
 from recbole_darec.experiment.search_space import (
     Dimension,
@@ -61,6 +62,7 @@ class Search:
         config = Config(args.model, args.dataset, files, given)
         backbone = config["backbone"] if config.has_backbone else None
         space = chosen_space(declared_space(config.model, backbone), args.space)
+        _check_keys(space)
         _check_corners(args, files, given, parse_space(space))
         if not 0 < config["eval_step"] <= config["epochs"]:
             raise ConfigError("a search needs validation: set eval_step between 1 and epochs")
@@ -198,6 +200,16 @@ def _shared(config: Any) -> dict[str, Any]:
     shared = {**given, **paths, "model": config.model, "dataset": config.dataset}
     shared.pop("checkpoint_dir", None)
     return shared
+
+
+def _check_keys(space: Mapping[str, Any]) -> None:
+    """Refuse what would let trials win by another measure, other data or a longer run."""
+    alone = {*COMPARED_BY, "valid_metric", "seed", "epochs", "eval_step", "checkpoint_dir"}
+    for key in sorted(alone & {key for key, text in space.items() if text is not None}):
+        raise ConfigError(
+            f"search space: '{key}' cannot be searched, as trials that differ in it cannot be "
+            f"compared; give --{key} for all of them"
+        )
 
 
 def _check_corners(

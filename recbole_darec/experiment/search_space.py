@@ -60,7 +60,8 @@ class Dimension:
         """Values by which the space is checked: all choices, or the bounds."""
         if self.kind == "choice":
             return self.values
-        return self.plain(self.bounds[0]), self.plain(self.bounds[1])
+        low, high = map(float, self.bounds)
+        return self.plain(low), self.plain(high)
 
     @property
     def bounds(self) -> tuple[float, float]:

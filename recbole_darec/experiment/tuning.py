@@ -115,6 +115,11 @@ def _load_data(search: Search, output: Path) -> Any:
         dataset.read_side_rows()
     loaded = copy.deepcopy(dataset)
     loaders = prepare_data(config, dataset)
+    if loaders[1] is None:
+        raise ConfigError(
+            f"key 'eval_args' leaves no validation part ({config['eval_args']['split']}), by which "
+            "a search judges"
+        )
     if search.options.scheduler == "pbt":
         _require_same_shapes(search, base, loaders[0]._dataset)
     loaded.config = None

@@ -49,6 +49,8 @@ class NewItems:
                 vectors, or its model has no text.
         """
         _require_text(run)
+        # Ids are texts in the dataset: 50 would pass for another item than '50'.
+        texts = {str(identity): text for identity, text in texts.items()}
         if str(side_source(run.config, "item")).endswith("embedding_file"):
             raise ConfigError(
                 "the run's items have precomputed vectors: give vectors of the new items from the "

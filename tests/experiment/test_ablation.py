@@ -107,6 +107,9 @@ def test_the_four_losses_are_removed_and_alone():
             "two of its runs are called 'a \\[shuffle\\]'",
         ),
         ("model: DaRec\nvariants: {a: {}}\nplacebos: shuffle", "placebos must be a list"),
+        ("model: DaRec\nvariants: {on: {}}", "the name True is not a text; put it in quotes"),
+        ("model: DaRec\nvariants: {a: {1: 2}}", "the name 1 is not a text; put it in quotes"),
+        ("model: DaRec\ncurves: {0.5: [1]}", "the name 0.5 is not a text; put it in quotes"),
         ("a: [", "is not valid yaml"),
     ],
 )
@@ -179,6 +182,23 @@ def test_gains_and_placebo_gains_by_hand():
     text = gains_as_markdown(gains.reset_index(), ["shuffle"])
     assert f"{full['shuffle_difference']:+.4f}" in text
     assert "gain - shuffle gain" in gains_as_latex(gains.reset_index(), ["shuffle"])
+
+
+def test_gains_of_what_finished_where_something_else_did_not():
+    """On dataset e, the reference and a placebo have no run; in all, no other becomes reference."""
+    means = {"Backbone": 0.1, "first": 0.2, "second": 0.15, "second [shuffle]": 0.12}
+    table = pd.concat([users(name, mean, i) for i, (name, mean) in enumerate(means.items())])
+    other = table[table["model"].isin(["Backbone", "second"])].assign(dataset="e")
+    members = [
+        Member(Variant("first", "DaRec"), "Backbone", {}),
+        Member(Variant("second", "DaRec"), "Backbone", {"shuffle": "second [shuffle]"}),
+    ]
+    gains = gain_table(pd.concat([table, other]), members).set_index(["dataset", "variant"])
+    assert gains.loc[("e", "second"), "gain"] == pytest.approx(0.05, abs=0.003)
+    assert np.isnan(gains.loc[("e", "second"), "shuffle_gain"])
+    assert np.isnan(gains.loc[("e", "second"), "reference_advantage"])
+    assert gains.loc[("d", "second"), "shuffle_difference"] == pytest.approx(0.03, abs=0.003)
+    assert "reference_advantage" not in gain_table(other, members)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import logging
 import multiprocessing
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,7 +22,7 @@ from recbole_darec.experiment import ablate_command, compare_command, pool, tune
 from recbole_darec.experiment.execute import Task, execute, finished_folder
 from recbole_darec.experiment.files import sole_user
 from recbole_darec.experiment.plan import load_plan, make_plan
-from recbole_darec.experiment.results import write_runs
+from recbole_darec.experiment.results import measured, write_runs, write_tables
 from recbole_darec.experiment.variant import Variant
 from recbole_darec.keys import ConfigError
 
@@ -181,8 +182,43 @@ def test_an_address_where_something_else_answers(keys, tmp_path, answer):
     assert not (tmp_path / "c").exists()
 
 
-def test_different_data_are_not_compared(keys, tmp_path):
-    other = "Pop:user_inter_num_interval=[75,inf)"
+def test_other_filters_are_refused_before_a_run(keys, tmp_path):
+    message = "key 'user_inter_num_interval' is '\\[0,inf\\)' for BPR and '\\[75,inf\\)' for Pop:"
+    with pytest.raises(ConfigError, match=message):
+        compare(keys, tmp_path / "c", models="BPR,Pop:user_inter_num_interval=[75,inf)", seeds=1)
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_model_has_no_seed_of_its_own(keys, tmp_path):
+    with pytest.raises(ConfigError, match="BPR:seed=1 on small: key 'seed' cannot be a model's"):
+        compare(keys, tmp_path / "c", models="BPR:seed=1,Pop")
+
+
+def test_a_long_description_of_a_model_makes_no_long_name_of_a_folder(keys, tmp_path):
+    models = [f"DaRec:text_prefix={'ü' * 200}{end}" for end in "ab"]
+    common = [f"--{k}={v}" for k, v in (key[2:].split("=", 1) for key in map(str, keys))]
+    variants = [Variant(label, "DaRec") for label in models]
+    names = [run.name for run in make_plan(variants, ["small"], "2", command_line=common)]
+    assert len(set(names)) == 4
+    assert all(len(name.encode()) <= 150 for name in names)
+
+
+def test_means_over_other_seeds_are_told(keys, tmp_path, capsys):
+    output = tmp_path / "c"
+    compare(keys, output, models="BPR,Pop")
+    runs = json.loads((output / "runs.json").read_text())
+    runs[0]["status"] = "failed"
+    write_tables(output, measured(output, runs), "BPR", 5)
+    said = "WARNING: on small Pop finished seeds that others did not"
+    assert said in capsys.readouterr().out
+
+
+def test_different_data_are_not_compared(keys, tmp_path, small_data):
+    other = tmp_path / "other" / "small"
+    shutil.copytree(small_data / "small", other)
+    lines = (other / "small.inter").read_text().splitlines()
+    (other / "small.inter").write_text("\n".join(lines[:-1]) + "\n")
+    other = f"Pop:data_path={other.parent}"
     with pytest.raises(ConfigError, match="BPR and Pop:.* saw different data of 'small'"):
         compare(keys, tmp_path / "c", models=f"BPR,{other}", seeds=1)
     assert (pd.read_csv(tmp_path / "c" / "runs.csv")["status"] == "finished").all()

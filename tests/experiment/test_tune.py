@@ -79,6 +79,16 @@ def tune(keys, output, *arguments, model="Backbone"):
         ),
         ("BPR", "learning_rate choice [1]", ["--valid_metric=recall@7"], "is not computed"),
         ("BPR", "learning_rate choice [1]", ["--eval_step=0"], "a search needs validation"),
+        *(
+            ("BPR", f"{key} choice [1, 2]", [], f"'{key}' cannot be searched, as trials that diff")
+            for key in ("valid_metric", "epochs", "seed", "eval_step", "user_inter_num_interval")
+        ),
+        (
+            "BPR",
+            "embedding_size uniform 8,32",
+            [],
+            "^search space, embedding_size = 8.0: key 'embedding_size' is 8.0",
+        ),
         (
             "BPR",
             "learning_rate choice [1]",
@@ -113,6 +123,13 @@ def test_mistakes_are_named_at_once(keys, tmp_path, space, model, text, argument
     with pytest.raises(ConfigError, match=message):
         tune(keys, tmp_path / "t", "--space", file, *arguments, model=model)
     assert not (tmp_path / "t").exists()
+
+
+def test_a_search_without_a_validation_part_ends_before_a_trial(keys, tmp_path, space):
+    split = "--eval_args={'split': {'RS': [0.9, 0, 0.1]}}"
+    given = ["--space", space("learning_rate choice [0.1]"), split, "--workers", 1]
+    with pytest.raises(ConfigError, match="'eval_args' leaves no validation part .* by which a se"):
+        tune(keys, tmp_path / "t", *given, model="BPR")
 
 
 def test_a_dry_run_refuses_what_the_search_refuses(keys, tmp_path, space):

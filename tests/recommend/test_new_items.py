@@ -197,6 +197,8 @@ def test_mistakes(finished, tmp_path):
     recommender = Recommender(finished())
     with pytest.raises(ConfigError, match="new items 50 are in the run's data already"):
         recommender.add_items({"50": "Star Wars"})
+    with pytest.raises(ConfigError, match="new items 50 are in the run's data already"):
+        recommender.add_items({50: "Star Wars"})
     with pytest.raises(ConfigError, match="there are no new items"):
         recommender.add_items({})
     with pytest.raises(ConfigError, match="new items mute, dumb have an empty text"):
