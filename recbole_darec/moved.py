@@ -1,4 +1,4 @@
-"""What a loaded run may be told anew, in Python and on the command line."""
+"""What a loaded or resumed run may be told anew, in Python and on the command line."""
 
 from __future__ import annotations
 

@@ -25,6 +25,7 @@ from recbole_darec.inference.model_scorer import ModelScorer
 from recbole_darec.inference.saved_scorer import FILE_NAME
 from recbole_darec.keys import ConfigError
 from recbole_darec.logger import end_log, init_logger
+from recbole_darec.moved import MOVABLE
 from recbole_darec.run_folder import RunFolder
 from recbole_darec.trainer import EpochCallback, RunTrainer, make_trainer
 
@@ -83,7 +84,10 @@ def run_recbole_darec(
 
 def _reopen(config: Config, named: Mapping[str, str | None]) -> tuple[Config, RunFolder]:
     folder = RunFolder.open(config["resume"])
-    theirs = Config(config_file_list=[folder.config], config_dict=folder.earlier_values())
+    moved = {k: v for k, v in config.external_config_dict.items() if k in MOVABLE}
+    theirs = Config(
+        config_file_list=[folder.config], config_dict={**folder.earlier_values(), **moved}
+    )
     if theirs["allow_pickle"] and not config["allow_pickle"]:
         raise ConfigError(
             f"{folder.config} says allow_pickle: True, and reading a pickle can run code; give "
@@ -92,7 +96,7 @@ def _reopen(config: Config, named: Mapping[str, str | None]) -> tuple[Config, Ru
     if not theirs["allow_pickle"]:
         # RecBole would read the file that it saved, or that somebody planted.
         theirs["save_dataloaders"] = False
-    given = set(config.external_config_dict) - {"resume"}
+    given = config.external_config_dict.keys() - {"resume", *moved}
     given |= {key for key, name in named.items() if name is not None}
     mine, kept = config.resolved(), theirs.resolved()
     changed = [key for key in sorted(given) if mine[key] != kept.get(key)]

@@ -411,6 +411,17 @@ def test_resume_refuses_other_data(own_data):
     assert run_recbole_darec(config_dict={"resume": str(folder)})["test_result"]
 
 
+def test_resume_finds_data_that_were_moved(own_data, tmp_path):
+    folder = killed_run(own_data)
+    Path(own_data["data_path"]).rename(tmp_path / "moved")
+    with pytest.raises(ConfigError, match="Set data_path to the folder"):
+        run_recbole_darec(config_dict={"resume": str(folder)})
+    keys = {"resume": str(folder), "data_path": str(tmp_path / "moved")}
+    resumed = run_recbole_darec(config_dict=keys)
+    whole = {"data_path": keys["data_path"], "checkpoint_dir": str(tmp_path / "whole")}
+    assert_same_numbers(run_recbole_darec("DaRec", "small", config_dict=own_data | whole), resumed)
+
+
 def test_resume_tells_of_other_embeddings(own_data):
     folder = killed_run(own_data)
     vectors = np.load(own_data["item_embedding_file"])

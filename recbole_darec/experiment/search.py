@@ -20,7 +20,8 @@ from recbole_darec.experiment.search_space import (
     declared_space,
     parse_space,
 )
-from recbole_darec.keys import ConfigError
+from recbole_darec.keys import ConfigError, nearest
+from recbole_darec.known_keys import all_key_names
 from recbole_darec.yaml_file import config_files
 
 FILE_NAME = SEARCH
@@ -204,8 +205,14 @@ def _shared(config: Any) -> dict[str, Any]:
 
 def _check_keys(space: Mapping[str, Any]) -> None:
     """Refuse what would let trials win by another measure, other data or a longer run."""
+    left_out = [key for key, text in space.items() if text is None]
+    for key in left_out:
+        if key not in all_key_names():
+            raise ConfigError(
+                f"search space: key '{key}' does not exist{nearest(key, all_key_names())}"
+            )
     alone = {*COMPARED_BY, "valid_metric", "seed", "epochs", "eval_step", "checkpoint_dir"}
-    for key in sorted(alone & {key for key, text in space.items() if text is not None}):
+    for key in sorted(alone & space.keys() - left_out):
         raise ConfigError(
             f"search space: '{key}' cannot be searched, as trials that differ in it cannot be "
             f"compared; give --{key} for all of them"

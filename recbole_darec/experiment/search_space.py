@@ -17,6 +17,7 @@ _SYNTAX = (
     "expected 'choice [a, b, ...]', 'uniform low,high', 'quniform low,high,step' or "
     "'loguniform low,high' (natural logarithms of the bounds)"
 )
+_LARGEST_EXPONENT = 700
 _YAML = (".yaml", ".yml")
 _N_NUMBERS = {"uniform": 2, "quniform": 3, "loguniform": 2}
 
@@ -54,6 +55,12 @@ class Dimension:
             raise ConfigError(wrong)
         if not value[0] < value[1] or (kind == "quniform" and value[2] <= 0):
             raise ConfigError(f"search space of '{key}' is empty: '{text}'")
+        if kind == "quniform" and not all(_is_multiple(v, value[2]) for v in value[:2]):
+            raise ConfigError(
+                f"search space of '{key}' is '{text}'; its bounds are no multiples of its step"
+            )
+        if kind == "loguniform" and value[1] > _LARGEST_EXPONENT:
+            raise ConfigError(f"search space of '{key}' is '{text}'; its bounds are logarithms")
         return cls(kind, tuple(value))
 
     def corners(self) -> tuple[Any, ...]:
@@ -150,6 +157,8 @@ def read_space(file: str | Path) -> dict[str, str | None]:
         key, *rest = line.split(maxsplit=1)
         if not rest:
             raise ConfigError(f"line {number} of {file} is '{line}'; {_SYNTAX}")
+        if key in space:
+            raise ConfigError(f"line {number} of {file}: '{key}' stands there already")
         space[key] = rest[0]
     return space
 
@@ -170,6 +179,10 @@ def _are_numbers(value: Any, n: int) -> bool:
     return isinstance(value, tuple) and len(value) == n and all(
         isinstance(v, (int, float)) and not isinstance(v, bool) for v in value
     )  # fmt: skip
+
+
+def _is_multiple(value: float, step: float) -> bool:
+    return math.isclose(value / step, round(value / step), abs_tol=1e-9)
 
 
 def _literal(value: Any) -> Any:

@@ -37,6 +37,8 @@ def test_syntax(text, expected):
         ("uniform 1", "expected 'choice"),
         ("uniform 2,1", "space of 'k' is empty: 'uniform 2,1'"),
         ("quniform 1,2,0", "is empty"),
+        ("quniform 1,10,3", "'quniform 1,10,3'; its bounds are no multiples of its step"),
+        ("loguniform -5,1000", "'loguniform -5,1000'; its bounds are logarithms"),
         ("normal 0,1", "expected 'choice"),
         ("choice [__import__('os')]", "expected 'choice"),
     ],
@@ -115,6 +117,12 @@ def test_files_of_both_kinds(tmp_path):
     assert found == {"learning_rate": "loguniform -8,0", "n_layers": "choice [1,2]"}
     assert read_space(ours) == {**found, "reg_weight": None}
     assert "reg_weight" not in parse_space(read_space(ours))
+
+
+def test_a_key_that_stands_twice_is_named(tmp_path):
+    (tmp_path / "hyper.test").write_text("a choice [1]\na choice [2]\n")
+    with pytest.raises(ConfigError, match=r"line 2 of .*hyper\.test: 'a' stands there already"):
+        read_space(tmp_path / "hyper.test")
 
 
 def test_a_yaml_changes_the_declared_space_and_hyper_test_replaces_it(tmp_path):

@@ -125,6 +125,12 @@ def test_mistakes_are_named_at_once(keys, tmp_path, space, model, text, argument
     assert not (tmp_path / "t").exists()
 
 
+def test_a_mistaken_key_that_is_to_be_left_out_is_named(keys, tmp_path, space):
+    file = space("learning_rat: ~\nn_layers: choice [1]\n", "space.yaml")
+    with pytest.raises(ConfigError, match="^search space: key 'learning_rat' does not exist; did"):
+        tune(keys, tmp_path / "t", "--space", file)
+
+
 def test_a_search_without_a_validation_part_ends_before_a_trial(keys, tmp_path, space):
     split = "--eval_args={'split': {'RS': [0.9, 0, 0.1]}}"
     given = ["--space", space("learning_rate choice [0.1]"), split, "--workers", 1]
