@@ -32,13 +32,14 @@ files of this package and of RecBole. All keys of
   needs `order: TO`, without which RecBole would train on later interactions.
 - `nproc` above 1 is refused; `world_size`, `ip`, `port` and `group_offset` are read by nothing.
 - `dataset_save_path` and `dataloaders_save_path` make RecBole read pickles, which can run code, and
-  need `allow_pickle: True`. Saved dataloaders get the embeddings that the reading run asks for; their
-  `train_batch_size` and `train_neg_sample_args` RecBole keeps, so that others are refused.
-- With `benchmark_filename` RecBole filters nothing: a `val_interval` or an `..._inter_num_interval` is told of
-  in a warning. Interactions without a user or an item id are refused.
+  need `allow_pickle: True`. Saved dataloaders get the embeddings that the reading run asks for;
+  their `train_batch_size` and `train_neg_sample_args` RecBole keeps, so that others are refused.
+- With `benchmark_filename` RecBole filters nothing: a warning tells of a `val_interval` or an
+  `..._inter_num_interval`. Interactions without a user or an item id are refused.
 - `checkpoint_dir` holds a folder for each run.
-- With `resume` a run keeps its configuration; only where its data, texts, vectors and devices are now (`data_path`,
-  `item_embedding_file`, `use_gpu`, ...) may be given. Other ids or interactions are refused, other embeddings told of.
+- With `resume` a run keeps its configuration; only where its data, texts, vectors and devices are
+  now (`data_path`, `item_embedding_file`, `use_gpu`, ...) may be given. Other ids or interactions
+  are refused, other embeddings told of.
 - `show_progress` shows bars on a terminal alone.
 - `model` is one of ours or a general recommender of RecBole; its sequential, context-aware and
   knowledge-based models are refused.
