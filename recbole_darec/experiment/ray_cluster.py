@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from typing import Any
@@ -41,6 +42,31 @@ def connect(address: str | None = None, cpus: int | None = None) -> Any:
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ConfigError(_NO_CLUSTER.format(address, error)) from error
     return ray
+
+
+def check_room(address: str | None, cpus: float, gpus: float) -> None:
+    """Tell of what no node of the connected cluster has: Ray waits for one without a word.
+
+    Args:
+        address: as ``connect`` had it. A cluster may still grow, so that its user is warned.
+        cpus: that a run occupies.
+        gpus: that a run occupies.
+
+    Raises:
+        ConfigError: if this machine, which will not grow, has too little.
+    """
+    import ray
+
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if any(node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= gpus for node in nodes):
+        return
+    asked = f"a run takes {cpus:g} CPUs and {gpus:g} GPUs, but no node of Ray has as many"
+    if address is None:
+        had = ", ".join(f"{n.get('CPU', 0):g} and {n.get('GPU', 0):g}" for n in nodes)
+        raise ConfigError(f"{asked} (here: {had}); ask for fewer")
+    logging.getLogger().warning(
+        f"{asked} at '{address}': the runs wait until one joins; if none will, ask for fewer"
+    )
 
 
 def _start_here(ray: Any, cpus: int | None) -> None:

@@ -60,6 +60,7 @@ class Runner:
             from recbole_darec.experiment import ray_cluster
 
             ray_cluster.connect(self.ray_address)
+            ray_cluster.check_room(self.ray_address, self.threads or 1, self.gpus)
 
     def run(self, runs: Sequence[PlannedRun], output: Path) -> list[Outcome]:
         """Carry out the runs; one that fails is reported and the others go on.

@@ -86,6 +86,7 @@ def main(args: argparse.Namespace) -> int:
         _show(search, output)
         return 0
     tuning.connect(search.options)
+    tuning.check_room(search.options)
     with sole_user(output):
         if not args.resume:
             search.save(output)

@@ -36,6 +36,11 @@ def connect(options: SearchOptions) -> Any:
     return ray_cluster.connect(options.ray_address, here)
 
 
+def check_room(options: SearchOptions) -> None:
+    """See ``ray_cluster.check_room``."""
+    ray_cluster.check_room(options.ray_address, options.cpus_per_trial, options.gpus_per_trial)
+
+
 def run_search(search: Search, output: Path, resume: bool) -> Any:
     """Carry out a search, or what is left of it.
 

@@ -23,6 +23,7 @@ from ray.air.result import Result
 from ray.tune.schedulers import MedianStoppingRule
 
 from recbole_darec.experiment import ray_cluster, tune_command, tuning
+from recbole_darec.experiment.runner import Runner
 from recbole_darec.experiment.search import Search
 from recbole_darec.experiment.search_figures import coordinates
 from recbole_darec.experiment.search_options import SearchOptions
@@ -324,6 +325,28 @@ def ray_here():
     """Ray on two processors of this machine, for commands that run in this process."""
     yield ray_cluster.connect(cpus=2)
     ray.shutdown()
+
+
+@pytest.mark.usefixtures("ray_here")
+def test_room_that_this_machine_has_not_is_refused_before_a_trial(keys, tmp_path, space):
+    """Ray would wait for it for ever."""
+    file = space("learning_rate choice [0.01, 0.02]\n")
+    asked = r"a run takes {} CPUs and {} GPUs, but no node of Ray has as many \(here: 2 and 0\)"
+    for option, sizes in (("--cpus_per_trial=3", (3, 0)), ("--gpus_per_trial=0.5", (1, 0.5))):
+        with pytest.raises(ConfigError, match=asked.format(*sizes)):
+            tune(keys, tmp_path / "t", "--space", file, option)
+    assert not (tmp_path / "t").exists()
+
+
+@pytest.mark.usefixtures("ray_here")
+def test_room_that_a_cluster_has_not_yet_is_told_of(caplog):
+    for needed in ((2, 0), (0.5, 0)):
+        ray_cluster.check_room("host:6379", *needed)
+    assert not caplog.messages
+    address = ray.get_runtime_context().gcs_address
+    Runner(ray_address=address, gpus=1).connect()
+    (told,) = caplog.messages
+    assert f"has as many at '{address}': the runs wait until one joins" in told
 
 
 @pytest.mark.usefixtures("ray_here")
