@@ -159,13 +159,17 @@ class Config(RecBoleConfig):  # type: ignore[misc]
     def _get_model_and_dataset(
         self, model: str | None, dataset: str | None
     ) -> tuple[str, type[Any], str]:
-        name = str(model or self.external_config_dict.get("model") or "DaRec")
+        given = self.external_config_dict
+        for key, value in (("model", model), ("dataset", dataset)):
+            if value == "" or (value is None and given.get(key, ".") in {None, ""}):
+                raise ConfigError(f"key '{key}' is empty: give a name, or leave the key out")
+        name = str(model or given.get("model") or "DaRec")
         model_class = self._model_class(name)
         self._check_names_of_keys()
         return (
             name,
             model_class,
-            str(dataset or self.external_config_dict.get("dataset") or "ml-100k"),
+            str(dataset or given.get("dataset") or "ml-100k"),
         )
 
     def _model_class(self, name: str) -> type[Any]:

@@ -520,6 +520,19 @@ def test_malformed_config_file(tmp_path, content, message):
         Config(config_file_list=[file])
 
 
+@pytest.mark.parametrize("key", ["model", "dataset"])
+def test_an_empty_name_is_no_default(tmp_path, key):
+    """An unset variable of a shell, or a line of yaml that was not filled in."""
+    file = tmp_path / "a.yaml"
+    file.write_text(f"{key}:\n")
+    message = f"key '{key}' is empty: give a name, or leave the key out"
+    for empty in ({key: ""}, {"config_file_list": [file]}, {"config_dict": {key: ""}}):
+        with pytest.raises(ConfigError, match=message):
+            Config(**empty)
+    name = "Pop" if key == "model" else "ml-100k"
+    assert getattr(Config(config_file_list=[file], **{key: name}), key) == name
+
+
 def test_empty_config_file_changes_nothing(tmp_path):
     file = tmp_path / "empty.yaml"
     file.write_text("# nothing\n")

@@ -58,7 +58,7 @@ def _sequence_fields(config: Mapping[str, Any]) -> list[str]:
 
 def _read(config: Mapping[str, Any], field: str, item_ids: np.ndarray) -> ItemLabels | None:
     identifier = id_field(config, "item")
-    frame = read_atomic(config, "item", [identifier, field])
+    frame = read_atomic(config, "item", [identifier, field]).drop_duplicates(identifier)
     texts = dict(zip(frame[identifier], frame[field], strict=True))
     separator: str = config["seq_separator"]
     counter = CountVectorizer(

@@ -24,6 +24,7 @@ _LONGEST_BACK_OFF = 60.0
 _LONGEST_RETRY_AFTER = 600.0
 _TEMPORARY = {408, 409, 425, 429}
 _SHOWN = 300
+_SHORTEST_SECRET = 16
 
 
 class EndpointError(ConfigError):
@@ -222,13 +223,18 @@ def _clean(text: str, key: str | None) -> str:
 
 
 def _without(answer: Any, key: str | None) -> Any:
-    """An answer as json gives it, with the key blanked in every string."""
+    """An answer as json gives it, with the key blanked in every value.
+
+    A short key is no secret but what a local server asks for, and may be a word of the text.
+    """
+    if key is None or len(key) < _SHORTEST_SECRET:
+        return answer
     if isinstance(answer, str):
-        return answer.replace(key, "***") if key else answer
+        return answer.replace(key, "***")
     if isinstance(answer, list):
         return [_without(each, key) for each in answer]
     if isinstance(answer, dict):
-        return {_without(name, key): _without(each, key) for name, each in answer.items()}
+        return {name: _without(each, key) for name, each in answer.items()}
     return answer
 
 

@@ -115,7 +115,9 @@ def _read_ids(path: Path) -> list[str]:
         frame = pd.read_csv(file, dtype=str, keep_default_na=False)
         _refuse_index(frame)
         return _as_ids(frame.iloc[:, 0])
-    return file.read_text(encoding="utf-8-sig").splitlines()
+    # Not splitlines: an id may hold what Unicode, though not RecBole, takes for the end of a line.
+    text = file.read_text(encoding="utf-8-sig")
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def _as_ids(values: Any) -> list[str]:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 from recbole_darec.experiment.ablation import Ablation, Member
 from recbole_darec.experiment.files import sole_user, write_text
-from recbole_darec.experiment.plan import make_plan, save_plan
+from recbole_darec.experiment.plan import DATASET_HELP, datasets_of, make_plan, save_plan
 from recbole_darec.experiment.runner import Runner, add_comparison_arguments, show_plan
-from recbole_darec.experiment.variant import split_list
 from recbole_darec.yaml_file import config_files
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ Every gain is over the same backbone without alignment, beside the gain of place
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``ablate``."""
     parser.add_argument("ablation", help="name of a supplied one (see below), or a yaml file")
-    parser.add_argument("--dataset", "-d", default="ml-100k", help="names, separated by commas")
+    parser.add_argument("--dataset", "-d", help=DATASET_HELP)
     parser.add_argument("--seeds", help="how many, or a list of them; default as the yaml says")
     add_comparison_arguments(parser)
 
@@ -54,7 +53,8 @@ def main(args: argparse.Namespace) -> int:
     output = Path(args.output or f"results/ablate-{time.strftime('%Y%m%d-%H%M%S')}").absolute()
     files = config_files(args.config_files)
     seeds = args.seeds or ablation.seeds_as_given
-    runs = make_plan(ablation.runs(), split_list(args.dataset), seeds, files, args.keys)
+    datasets = datasets_of(args.dataset, files)
+    runs = make_plan(ablation.runs(), datasets, seeds, files, args.keys)
     if args.dry_run:
         show_plan(runs, output)
         return 0

@@ -9,9 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recbole_darec.experiment.files import sole_user, write_text
-from recbole_darec.experiment.plan import PlannedRun, load_plan, make_plan, save_plan
+from recbole_darec.experiment.plan import (
+    DATASET_HELP,
+    PlannedRun,
+    datasets_of,
+    load_plan,
+    make_plan,
+    save_plan,
+)
 from recbole_darec.experiment.runner import Runner, add_comparison_arguments, show_plan
-from recbole_darec.experiment.variant import parse_models, split_list
+from recbole_darec.experiment.variant import parse_models
 from recbole_darec.keys import ConfigError
 from recbole_darec.yaml_file import config_files
 
@@ -31,7 +38,7 @@ A seed makes the split, the initial weights and the batches; models share it.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``compare``."""
     parser.add_argument("--models", "-m", help="Model[:key=value...],...")
-    parser.add_argument("--dataset", "-d", help="names, separated by commas; default ml-100k")
+    parser.add_argument("--dataset", "-d", help=DATASET_HELP)
     parser.add_argument("--seeds", help="how many, or a list of them (default 1)")
     parser.add_argument("--base", help="model of the list to compare the others with")
     add_comparison_arguments(parser)
@@ -102,8 +109,8 @@ def report(output: Path, runs: list[PlannedRun], base: str | None, cold: int) ->
 
 def _plan(args: argparse.Namespace, output: Path) -> list[PlannedRun]:
     if args.models:
-        datasets = split_list(args.dataset or "ml-100k")
         files = config_files(args.config_files)
+        datasets = datasets_of(args.dataset, files)
         return make_plan(parse_models(args.models), datasets, args.seeds or "1", files, args.keys)
     if not args.resume:
         raise ConfigError("--models is missing, e.g. --models DaRec,LightGCN,BPR")

@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any
 from recbole_darec.command_line import parse_command_line
 from recbole_darec.earlier import earlier_values
 from recbole_darec.experiment.files import PLAN, SEARCH, write_text
-from recbole_darec.experiment.variant import Variant
+from recbole_darec.experiment.variant import Variant, split_list
 from recbole_darec.keys import ConfigError
 from recbole_darec.known_keys import readers
+from recbole_darec.yaml_file import read_yaml
 
 if TYPE_CHECKING:
     from recbole_darec.config import Config
 
 FILE_NAME = PLAN
+DATASET_HELP = "names, separated by commas; default that of the config files, else ml-100k"
 _MOST_SEEDS = 100
 _LONGEST_NAME = 150  # bytes; file systems end at 255
 _FILTERS = (
@@ -59,6 +61,20 @@ class PlannedRun:
     dataset: str
     seed: int
     parameters: dict[str, Any]
+
+
+def datasets_of(option: str | None, files: Sequence[str]) -> list[str]:
+    """Names of the datasets: those of ``--dataset``, else that of the config files, else ml-100k.
+
+    Raises:
+        ConfigError: if a name is empty or a file cannot be read.
+    """
+    contents = [read_yaml(file, "config file") for file in files]
+    named = [content["dataset"] for content in contents if "dataset" in content]
+    names = option if option is not None else (["ml-100k", *named])[-1]
+    if not names:
+        raise ConfigError("key 'dataset' is empty: give a name, or leave the key out")
+    return split_list(str(names))
 
 
 def make_plan(

@@ -14,8 +14,8 @@ from recbole_darec.registry import backbone_part, parts
 from recbole_darec.yaml_file import read_text, read_yaml
 
 _SYNTAX = (
-    "expected 'choice [a, b, ...]', 'uniform low,high', 'quniform low,high,step' or "
-    "'loguniform low,high' (natural logarithms of the bounds)"
+    "expected 'choice [a, b, ...]' (names in quotes), 'uniform low,high', 'quniform "
+    "low,high,step' or 'loguniform low,high' (natural logarithms of the bounds)"
 )
 _LARGEST_EXPONENT = 700
 _YAML = (".yaml", ".yml")

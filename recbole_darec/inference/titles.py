@@ -37,6 +37,8 @@ def item_titles(config: Mapping[str, Any], title: str | None = None) -> dict[str
     identifier = id_field(config, "item")
     fields = dict.fromkeys([identifier, *template_fields(template)])
     rows = spaced(config, "item", read_atomic(config, "item", list(fields), "title"))
+    # As the texts are encoded: of rows with the same id the first.
+    rows = rows.drop_duplicates(identifier)
     return {str(row[identifier]): fill_template(template, row) for row in rows.to_dict("records")}
 
 

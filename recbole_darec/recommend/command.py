@@ -128,7 +128,7 @@ def _users(args: argparse.Namespace) -> list[str] | None:
         given: list[str] | None = args.users
         return given
     try:
-        lines = Path(args.users_file).read_text(encoding="utf-8-sig").splitlines()
+        lines = Path(args.users_file).read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"users_file {args.users_file} cannot be read: {error}") from error
     ids = [line.strip() for line in lines if line.strip()]

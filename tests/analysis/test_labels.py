@@ -23,6 +23,12 @@ def test_the_field_with_few_labels_is_chosen_and_read_by_internal_id(tmp_path):
     assert labels.matrix.tolist() == [[0, 0], [1, 1], [0, 1], [0, 0]]
 
 
+def test_of_rows_with_the_same_id_the_first_counts(tmp_path):
+    text = "item_id:token\tgenre:token_seq\na\tX\nb\tY\na\tY\n"
+    labels = item_labels(config(tmp_path, text), np.array(["[PAD]", "a", "b"]))
+    assert labels.matrix.tolist() == [[0, 0], [1, 0], [0, 1]]
+
+
 def test_no_file_no_field_or_one_label_is_no_labels(tmp_path):
     ids = np.array(["[PAD]", "a"])
     assert item_labels(config(tmp_path, ""), ids) is None

@@ -52,6 +52,17 @@ def test_numbers_beyond_float32_are_not_finite(tmp_path: Path) -> None:
         load_embeddings(tmp_path / "x.npz", "item_embedding_file")
 
 
+def test_ids_with_what_unicode_takes_for_the_end_of_a_line(tmp_path: Path) -> None:
+    ids = ["a\u2028b", "c\x85", "\x1cd"]
+    np.save(tmp_path / "x.npy", MATRIX)
+    for end in ("", "\n"):
+        (tmp_path / "x.ids.txt").write_text("\n".join(ids) + end, encoding="utf-8")
+        assert load_embeddings(tmp_path / "x.npy", "item_embedding_file")[0] == ids
+    (tmp_path / "x.ids.txt").write_text("")
+    with pytest.raises(ConfigError, match="has 3 rows, but there are 0 ids"):
+        load_embeddings(tmp_path / "x.npy", "item_embedding_file")
+
+
 def test_ids_that_look_like_missing_values(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("item_id,e0\nNA,1\nnull,2\n,3\n")
     assert load_embeddings(tmp_path / "x.csv", "item_embedding_file")[0] == ["NA", "null", ""]

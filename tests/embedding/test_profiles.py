@@ -339,6 +339,21 @@ def test_the_key_is_blanked_in_profiles(
     assert rows(tmp_path) == {"i0": "Made with ***."}
 
 
+def test_a_short_key_is_a_word_like_any_other(
+    profile: Profile, server: OpenAIServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A local server takes any key; 'choices' is a name in every answer."""
+    monkeypatch.setenv("OPENAI_API_KEY", "choices")
+
+    def answered(handler: Any, answer: dict[str, Any]) -> None:
+        answer["choices"][0]["message"]["content"] = "An index of choices."
+        handler.reply(answer)
+
+    server.faults = [answered]
+    profile("--limit=1")
+    assert rows(tmp_path) == {"i0": "An index of choices."}
+
+
 def test_cut_answers_may_be_kept(profile: Profile, server: OpenAIServer, tmp_path: Path) -> None:
     server.faults = [cut]
     assert profile("--limit=1", "--accept_cut") == 0

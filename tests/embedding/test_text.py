@@ -38,6 +38,16 @@ def test_seq_separator_becomes_a_space(settings: dict[str, Any], tmp_path: Any) 
     assert item_titles(changed, "g") == {"1": "a b"}
 
 
+def test_of_rows_with_the_same_id_the_first_is_encoded_and_shown(
+    settings: dict[str, Any], tmp_path: Any
+) -> None:
+    file = tmp_path / "toy" / "toy.item"
+    file.write_text("item_id:token\ttitle:token_seq\n1\tfirst\n2\tother\n1\tsecond\n")
+    expected = {"1": "first", "2": "other"}
+    assert template_source(settings | {"item_template": "{title}"}, "item").as_dict() == expected
+    assert item_titles(settings) == expected
+
+
 def test_empty_field_outside_brackets_is_reported(
     settings: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -182,6 +182,25 @@ def test_an_address_where_something_else_answers(keys, tmp_path, answer):
     assert not (tmp_path / "c").exists()
 
 
+def test_the_dataset_may_stand_in_a_config_file(keys, tmp_path, capsys):
+    """As it may for a run; ``--dataset`` beats it."""
+    files = [tmp_path / name for name in ("a.yaml", "b.yaml", "c.yaml")]
+    contents = "dataset: other", "dataset: small", "learning_rate: 0.01"
+    for file, content in zip(files, contents, strict=True):
+        file.write_text(content)
+    shared = ["--config_files", " ".join(map(str, files)), "--dry_run"]
+    given = [*for_any_model(keys), *shared]
+    command(compare_command, "--models", "BPR", *given)
+    assert "small  seed 2020  BPR" in capsys.readouterr().out
+    command(ablate_command, "losses", *keys, *shared)
+    assert "small  seed" in capsys.readouterr().out
+    command(compare_command, "--models", "BPR", "--dataset", "ml-100k", *given)
+    assert "small  seed" not in capsys.readouterr().out
+    files[1].write_text("dataset:\n")
+    with pytest.raises(ConfigError, match="key 'dataset' is empty: give a name"):
+        command(compare_command, "--models", "BPR", *given)
+
+
 def test_other_filters_are_refused_before_a_run(keys, tmp_path):
     message = "key 'user_inter_num_interval' is '\\[0,inf\\)' for BPR and '\\[75,inf\\)' for Pop:"
     with pytest.raises(ConfigError, match=message):

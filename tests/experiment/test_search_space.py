@@ -40,6 +40,7 @@ def test_syntax(text, expected):
         ("quniform 1,10,3", "'quniform 1,10,3'; its bounds are no multiples of its step"),
         ("loguniform -5,1000", "'loguniform -5,1000'; its bounds are logarithms"),
         ("normal 0,1", "expected 'choice"),
+        ("choice [none, whiten]", r"expected 'choice \[a, b, \.\.\.\]' \(names in quotes\)"),
         ("choice [__import__('os')]", "expected 'choice"),
     ],
 )
