@@ -37,6 +37,8 @@ class TopKCollector(Collector):  # type: ignore[misc]
             positive_i: each positive item, ``(n_positives,)``.
         """
         if self._needs_all_scores:
+            # Some of RecBole's models score on the CPU, whatever the device.
+            scores_tensor = scores_tensor.to(self.device)
             super().eval_batch_collect(scores_tensor, interaction, positive_u, positive_i)
             return
         items = torch.topk(scores_tensor, max(self.topk), dim=-1).indices

@@ -101,6 +101,11 @@ class Config(RecBoleConfig):  # type: ignore[misc]
             raise ConfigError(f"RecBole refuses the configuration: {error}") from error
         self.final_config_dict["data_path"] = os.path.normpath(self["data_path"])
         self._check_metrics()
+        if self["enable_scaler"] and self["clip_grad_norm"]:
+            raise ConfigError(
+                "keys 'enable_scaler' and 'clip_grad_norm' exclude each other: RecBole clips the "
+                "gradients while they are scaled, to next to nothing; leave one of them out"
+            )
         if self["train_neg_sample_args"]["distribution"] == "none":
             self._check_without_negatives()
 

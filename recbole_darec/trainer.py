@@ -24,6 +24,9 @@ from recbole_darec.model.aligned_recommender import AlignedRecommender
 from recbole_darec.run_folder import RunFolder
 from recbole_darec.user_values import KeepingEvaluator, UserValues, has_top_k
 
+# What PyTorch says of an operation without half precision, on a CPU and on a GPU.
+_NO_HALF_PRECISION = ("scalar type", "not implemented for", "same dtype")
+
 EpochCallback = Callable[[int, float], Any]
 
 
@@ -230,7 +233,8 @@ class RunTrainer(Trainer):  # type: ignore[misc]
         try:
             yield
         except RuntimeError as error:
-            if not self.enable_amp or self.config.is_ours or "scalar type" not in str(error):
+            said = any(words in str(error) for words in _NO_HALF_PRECISION)
+            if not (self.enable_amp and said) or self.config.is_ours:
                 raise
             raise ConfigError(
                 f"RecBole's {self.config.model} does not train in mixed precision ({error}); leave "

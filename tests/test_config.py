@@ -520,6 +520,14 @@ def test_malformed_config_file(tmp_path, content, message):
         Config(config_file_list=[file])
 
 
+def test_clipping_of_scaled_gradients_is_refused():
+    """RecBole clips them before they are unscaled."""
+    clip = {"max_norm": 5}
+    assert Config(config_dict={"clip_grad_norm": clip})["clip_grad_norm"] == clip
+    with pytest.raises(ConfigError, match="'enable_scaler' and 'clip_grad_norm' exclude each"):
+        Config(config_dict={"clip_grad_norm": clip, "enable_scaler": True})
+
+
 @pytest.mark.parametrize("key", ["model", "dataset"])
 def test_an_empty_name_is_no_default(tmp_path, key):
     """An unset variable of a shell, or a line of yaml that was not filled in."""

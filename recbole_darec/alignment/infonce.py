@@ -99,10 +99,14 @@ class ReconstructionLoss(nn.Module):
         require_same_shape(("reconstructed", reconstructed), ("targets", targets))
         if not len(reconstructed):
             return (reconstructed.sum() + targets.sum()) * 0.0
-        ours, theirs = F.normalize(reconstructed, dim=1), F.normalize(targets, dim=1)
-        hits = (ours * theirs).sum(1) / self.temperature
-        shares = (hits - (ours @ theirs.T / self.temperature).logsumexp(1)).exp()
-        return -(shares + 1e-8).log().mean()
+        single = torch.promote_types(reconstructed.dtype, torch.float32)
+        # Half precision has no room for the gradients of many negatives.
+        with torch.autocast(reconstructed.device.type, enabled=False):
+            ours = F.normalize(reconstructed.to(single), dim=1)
+            theirs = F.normalize(targets.to(single), dim=1)
+            hits = (ours * theirs).sum(1) / self.temperature
+            shares = (hits - (ours @ theirs.T / self.temperature).logsumexp(1)).exp()
+            return -(shares + 1e-8).log().mean()
 
 
 def _positive(temperature: float) -> float:

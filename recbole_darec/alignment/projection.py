@@ -18,8 +18,8 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 class Projection(nn.Module):
     """Linear layers with an activation between them: ``(n, d_in) -> (n, d_out)``.
 
-    Weights are Xavier-uniform and biases 0, drawn from the given generator alone, so that
-    building a projection leaves the global random state as it was.
+    Weights are Xavier-uniform, drawn from the given generator alone, so that building a projection
+    leaves the global random state as it was.
 
     Args:
         d_in: width of the input.
@@ -28,6 +28,8 @@ class Projection(nn.Module):
         layers: number of linear layers.
         hidden: width of the layers between; ``(d_in + d_out) // 2`` where None.
         activation: a name in ``ACTIVATIONS``.
+        draw_biases: whether biases are drawn as PyTorch does, from ``+-1 / sqrt(width before)``,
+            rather than 0. Rows of zeros need it: what is made of them has no direction otherwise.
 
     Raises:
         ValueError: if a width or ``layers`` is below 1, or the activation is unknown.
@@ -41,6 +43,7 @@ class Projection(nn.Module):
         layers: int = 2,
         hidden: int | None = None,
         activation: str = "leaky_relu",
+        draw_biases: bool = False,
     ) -> None:
         super().__init__()
         hidden = (d_in + d_out) // 2 if hidden is None else hidden
@@ -54,7 +57,11 @@ class Projection(nn.Module):
         widths = [d_in, *[hidden] * (layers - 1), d_out]
         parts: list[nn.Module] = []
         for before, after in pairwise(widths):
-            parts += [_linear(before, after, generator), ACTIVATIONS[activation]()]
+            linear = _linear(before, after, generator)
+            if draw_biases:
+                bound = before**-0.5
+                nn.init.uniform_(linear.bias, -bound, bound, generator)
+            parts += [linear, ACTIVATIONS[activation]()]
         self.layers = nn.Sequential(*parts[:-1])
 
     def forward(self, rows: Tensor) -> Tensor:

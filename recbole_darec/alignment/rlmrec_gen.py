@@ -57,7 +57,8 @@ class RLMRecGen(LossAlignment):
         self.mask_ratio: float = config["gen_mask_ratio"]
         self.loss = ReconstructionLoss(config["gen_temperature"])
         self.prepare(dim)
-        self.projection = Projection(dim, users_side.dim, self.generator)
+        # As RLMRec's: of a masked row without interactions only the biases are left.
+        self.projection = Projection(dim, users_side.dim, self.generator, draw_biases=True)
         self.present = torch.cat([users_side.present, items_side.present]).nonzero().flatten()
         self.seeds: Tensor | None = None
 

@@ -36,7 +36,7 @@ _TABLES = {
     ),
     "SimpleX": (("user_emb",), ("item_emb",)),
 }
-_PAIRS_AT_A_TIME = 2**20
+_PAIRS_AT_A_TIME = 2**16
 
 
 class RecBoleBackbone(Backbone):

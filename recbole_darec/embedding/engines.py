@@ -86,8 +86,13 @@ def _encode(encoder: Encoder, chunk: list[str]) -> Any:
 
 
 def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys that decide what a model is, for another process."""
-    return {key: config[key] for key in (*KEYS, "device")}
+    """The keys that decide what a model is, for a worker of Ray.
+
+    The GPU that Ray gives a worker is the only one it sees, whatever its number is here.
+    """
+    settings = {key: config[key] for key in (*KEYS, "device")}
+    own = {k: "cuda" for k in ("device", "text_device") if str(settings[k]).startswith("cuda")}
+    return settings | own
 
 
 def pool_of(config: Mapping[str, Any]) -> Pool:

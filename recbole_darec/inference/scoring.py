@@ -8,7 +8,7 @@ import torch
 from recbole.data.interaction import Interaction
 from torch import Tensor
 
-_PAIRS_AT_ONCE = 2**18
+_PAIRS_AT_ONCE = 2**16
 
 
 @torch.no_grad()

@@ -86,7 +86,8 @@ class AlphaRec(RepresentationRecommender):
 
     def forward(self) -> CollaborativeOutput:
         """Representations of length 1, ``(n_users, embedding_size)`` and ``(n_items, ...)``."""
-        ego = self.projection(self.semantic) * self.present
+        # In single precision: what comes back from a row of zeros is too large for half of it.
+        ego = self.projection(self.semantic).to(self.semantic.dtype) * self.present
         nodes = self.graph.smooth(ego, self.n_layers)  # their sum, which has the mean's direction
         return CollaborativeOutput(*self.graph.split(F.normalize(nodes)))
 

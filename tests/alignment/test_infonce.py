@@ -75,6 +75,16 @@ def test_gradients():
     )
 
 
+def test_reconstruction_keeps_single_precision_under_autocast():
+    """The gradients of many negatives lie below the smallest number of half precision."""
+    made, targets = rows(3000, 8).float().requires_grad_(), rows(3000, 8, seed=1).float()
+    (expected,) = torch.autograd.grad(0.1 * ReconstructionLoss(0.2)(made, targets), made)
+    with torch.autocast("cpu", torch.float16):
+        loss = 0.1 * ReconstructionLoss(0.2)(made, targets)
+    (gradient,) = torch.autograd.grad(loss, made)
+    torch.testing.assert_close(gradient, expected, rtol=1e-5, atol=0)
+
+
 def test_no_rows_give_0_with_a_gradient():
     empty = rows(0, 4).requires_grad_()
     for loss in (InfoNCELoss(0.2)(empty, empty, rows(3, 4)), ReconstructionLoss(1)(empty, empty)):

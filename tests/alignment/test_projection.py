@@ -34,6 +34,16 @@ def test_weights_come_from_the_generator_alone():
         assert torch.isfinite(a).all()
 
 
+def test_biases_are_0_or_drawn_as_pytorch_does():
+    for drawn in (False, True):
+        module = Projection(400, 100, torch.Generator().manual_seed(1), draw_biases=drawn)
+        for layer in module.layers[::2]:
+            largest = layer.bias.abs().max().item()
+            assert largest <= layer.in_features**-0.5
+            assert (largest > 0.9 * layer.in_features**-0.5) == drawn
+    assert torch.equal(module(torch.zeros(1, 400)) != 0, torch.ones(1, 100, dtype=torch.bool))
+
+
 def test_wrong_input():
     with pytest.raises(ValueError, match="d_in=6, hidden=0, d_out=4, layers=2"):
         Projection(6, 4, torch.Generator(), hidden=0)

@@ -52,6 +52,18 @@ def test_term_is_the_published_one_on_the_masked_rows(world, temperature):
         assert parameter.grad.any()
 
 
+def test_a_masked_row_without_interactions_leaves_gradients_of_usual_size(world):
+    """The token is 0 at first, and so is what a backbone makes of it; it has a direction yet."""
+    model, ego = build(world, gen_mask_ratio=1.0)
+    made = model.mask(ego)
+    assert not made[model.seeds].any()
+    value = model(CollaborativeOutput(made[:30], made[30:]), world.batch([1], [1], [1]), GEN)
+    value["gen"].backward()
+    gradients = [model.mask_token.grad, *(p.grad for p in model.projection.parameters())]
+    assert all(gradient.norm() < 100 for gradient in gradients)
+    assert model.mask_token.grad.norm() > 1e-3
+
+
 def test_evaluation_and_weight_0_leave_the_rows_and_the_generator_alone(world):
     model, ego = build(world)
     for idle in ({"alignment_weight": 0.0}, {"gen_weight": 0.0}):

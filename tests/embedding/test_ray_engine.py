@@ -19,10 +19,11 @@ import torch
 from openai_server import OpenAIServer, vector_of
 from tiny_models import WORDS
 
+from recbole_darec.config import Config
 from recbole_darec.embedding import command, huggingface
 from recbole_darec.embedding.encode import embed_texts, encode_source
 from recbole_darec.embedding.encoders import create_encoder
-from recbole_darec.embedding.engines import encoding_engine
+from recbole_darec.embedding.engines import encoding_engine, settings_of
 from recbole_darec.embedding.profile_engine import profile_engine
 from recbole_darec.embedding.profile_file import ProfileFile
 from recbole_darec.embedding.profiles import ProfilePlan, write_profiles
@@ -205,6 +206,18 @@ def test_ray_that_cannot_start_says_what_to_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_worker_takes_the_gpu_that_ray_gives_it() -> None:
+    """It sees no other, so that a number that counts here would name none there."""
+    here = Config(config_dict={"text_device": "cuda:1", "gpu_id": ""})
+    here["device"] = torch.device("cuda:2")
+    assert {k: settings_of(here)[k] for k in ("text_device", "device")} == {
+        "text_device": "cuda", "device": "cuda",
+    }  # fmt: skip
+    on_cpu = Config(config_dict={"gpu_id": ""})
+    assert str(settings_of(on_cpu)["device"]) == "cpu"
+    assert settings_of(on_cpu)["text_device"] == "auto"
+
+
 def test_too_many_workers(ray: Any, tiny: dict[str, Any]) -> None:
     calls = encoding_engine(tiny | {"ray_workers": 99})(create_encoder(tiny), [["w1"]])
     with pytest.raises(

@@ -136,6 +136,23 @@ def test_what_has_no_text_near_by_is_zero(build):
     torch.testing.assert_close(items, torch.ones_like(items).index_fill(0, torch.tensor([0]), 0))
 
 
+def test_what_has_no_text_near_by_leaves_gradients_finite_in_half_precision(build):
+    """What comes back from a row of zeros is beyond float16, and infinity times 0 is no number."""
+    model, config = build(n_layers=1)
+    model, dataset = model.float(), create_dataset(config)
+    fields = {"user_id": ["u4", "u1"], "item_id": ["d", "a"], "neg_item_id": ["a", "c"]}
+    batch = Interaction(
+        {
+            field: torch.tensor(dataset.token2id(field.removeprefix("neg_"), tokens))
+            for field, tokens in fields.items()
+        }
+    )
+    with torch.autocast("cpu", dtype=torch.float16):
+        (loss,) = model.calculate_loss(batch)
+    loss.backward()
+    assert all(p.grad.isfinite().all() and p.grad.any() for p in model.parameters())
+
+
 def test_further_negatives_are_items_that_the_user_does_not_know(build):
     model, config = build(n_negatives=200)
     dataset = create_dataset(config)
