@@ -39,8 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--exclude",
         choices=("all", "train_valid", "none"),
-        help="what is not recommended: all that the user has interacted with (default), the "
-        "training and validation part (as RecBole's evaluation), or nothing",
+        help="what is not recommended: all that the user has interacted with (default; without "
+        "what the run's filters dropped), the training and validation part (as RecBole's "
+        "evaluation), or nothing",
     )
     parser.add_argument(
         "--skip_unknown", action="store_true", help="serve the rest where some ids are unknown"

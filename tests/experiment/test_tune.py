@@ -331,16 +331,17 @@ def ray_here():
 def test_room_that_this_machine_has_not_is_refused_before_a_trial(keys, tmp_path, space):
     """Ray would wait for it for ever."""
     file = space("learning_rate choice [0.01, 0.02]\n")
-    asked = r"a run takes {} CPUs and {} GPUs, but no node of Ray has as many \(here: 2 and 0\)"
-    for option, sizes in (("--cpus_per_trial=3", (3, 0)), ("--gpus_per_trial=0.5", (1, 0.5))):
+    had = int(ray.cluster_resources()["CPU"])
+    asked = rf"a run takes {{}} CPUs and {{}} GPUs, but no node .* as many \(here: {had} and 0\)"
+    for option, value, sizes in (("cpus", had + 1, (had + 1, 0)), ("gpus", 0.5, (1, 0.5))):
         with pytest.raises(ConfigError, match=asked.format(*sizes)):
-            tune(keys, tmp_path / "t", "--space", file, option)
+            tune(keys, tmp_path / "t", "--space", file, f"--{option}_per_trial={value}")
     assert not (tmp_path / "t").exists()
 
 
 @pytest.mark.usefixtures("ray_here")
 def test_room_that_a_cluster_has_not_yet_is_told_of(caplog):
-    for needed in ((2, 0), (0.5, 0)):
+    for needed in ((ray.cluster_resources()["CPU"], 0), (0.5, 0)):
         ray_cluster.check_room("host:6379", *needed)
     assert not caplog.messages
     address = ray.get_runtime_context().gcs_address
