@@ -166,7 +166,7 @@ class Config(RecBoleConfig):  # type: ignore[misc]
     ) -> tuple[str, type[Any], str]:
         given = self.external_config_dict
         for key, value in (("model", model), ("dataset", dataset)):
-            if value == "" or (value is None and given.get(key, ".") in {None, ""}):
+            if value == "" or (value is None and given.get(key, ".") in (None, "")):
                 raise ConfigError(f"key '{key}' is empty: give a name, or leave the key out")
         name = str(model or given.get("model") or "DaRec")
         model_class = self._model_class(name)
