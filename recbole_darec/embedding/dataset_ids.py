@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,31 @@ def interaction_ids(config: Mapping[str, Any], side: str) -> set[str]:
     """External ids of the items or users in RecBole's files of interactions, before any filter.
 
     Args:
-        config: keys ``data_path``, ``dataset``, ``benchmark_filename``, ``field_separator``,
-            ``encoding`` and the names of the id fields.
+        config: as for ``interaction_pieces``.
         side: ``item`` or ``user``.
 
     Raises:
         ConfigError: if a file cannot be read or lacks the column.
     """
-    parts = [f"{part}.inter" for part in config["benchmark_filename"] or ()] or ["inter"]
-    field = id_field(config, side)
     ids: set[str] = set()
+    for piece in interaction_pieces(config, [side]):
+        ids.update(piece[side].unique())
+    return ids
+
+
+def interaction_pieces(config: Mapping[str, Any], sides: Sequence[str]) -> Iterator[pd.DataFrame]:
+    """External ids of RecBole's files of interactions, before any filter, some rows at a time.
+
+    Args:
+        config: keys ``data_path``, ``dataset``, ``benchmark_filename``, ``field_separator``,
+            ``encoding`` and the names of the id fields.
+        sides: ``item`` and ``user``, or one of them: the columns of a piece.
+
+    Raises:
+        ConfigError: if a file cannot be read or lacks a column.
+    """
+    parts = [f"{part}.inter" for part in config["benchmark_filename"] or ()] or ["inter"]
+    fields = {id_field(config, side): side for side in sides}
     for part in parts:
         path = Path(config["data_path"]) / f"{config['dataset']}.{part}"
         try:
@@ -36,13 +51,14 @@ def interaction_ids(config: Mapping[str, Any], side: str) -> set[str]:
                 dtype=str,
                 keep_default_na=False,
                 encoding=config["encoding"],
-                usecols=lambda column: column.partition(":")[0] == field,
+                usecols=lambda column: column.partition(":")[0] in fields,
                 chunksize=16 * ROWS,
             ) as pieces:
                 for piece in pieces:
-                    ids.update(piece.iloc[:, 0].unique())
-        except (ValueError, OSError, IndexError) as error:
+                    names = piece.columns.map(lambda column: fields[column.partition(":")[0]])
+                    yield piece.set_axis(names, axis="columns")[list(sides)]
+        except (ValueError, OSError, LookupError) as error:
+            columns = " or ".join(f"'{field}'" for field in fields)
             raise ConfigError(
-                f"{path} cannot be read, or has no column '{field}': {error}"
+                f"{path} cannot be read, or has no column {columns}: {error}"
             ) from error
-    return ids

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
+
+from recbole_darec.embedding.dataset_ids import interaction_pieces
 
 EXCLUSIONS = ("all", "train_valid", "none")
 
@@ -36,11 +39,43 @@ def history_parts(loaders: tuple[Any, Any, Any]) -> tuple[sp.csr_matrix, ...]:
     return tuple(empty if loader is None else history_matrix([loader]) for loader in loaders)
 
 
+def dropped_pairs(
+    config: Mapping[str, Any], ids: tuple[np.ndarray, np.ndarray], kept: sp.csr_matrix
+) -> sp.csr_matrix:
+    """Pairs of a known user and a known item that ``val_interval`` took out of the data.
+
+    RecBole's other filters take out users and items, no pairs of those that stay.
+
+    Args:
+        config: of the run.
+        ids: external ids by internal id, padding first, of users ``(n_users,)`` and of items
+            ``(n_items,)``.
+        kept: ``(n_users, n_items)``, the pairs that are in the data.
+
+    Returns:
+        ``(n_users, n_items)``, not 0 where a pair was dropped.
+
+    Raises:
+        ConfigError: if the file of interactions cannot be read.
+    """
+    if not config["val_interval"] or config["benchmark_filename"]:
+        return sp.csr_matrix(kept.shape, dtype=bool)
+    index = [pd.Index(side) for side in ids]
+    pieces = [
+        np.stack([index[0].get_indexer(piece["user"]), index[1].get_indexer(piece["item"])])
+        for piece in interaction_pieces(config, ["user", "item"])
+    ]
+    pairs = np.concatenate(pieces, axis=1)
+    pairs = pairs[:, (pairs > 0).all(axis=0)]
+    return sp.csr_matrix((np.ones(pairs.shape[1], bool), pairs), kept.shape) > (kept != 0)
+
+
 def excluded(history: Sequence[sp.csr_matrix], what: str) -> sp.csr_matrix | None:
     """The pairs that are not to be recommended.
 
     Args:
-        history: interactions of the training, the validation and the test part.
+        history: interactions of the training, the validation and the test part, and those of
+            ``dropped_pairs``.
         what: ``all`` interactions of the data, those of ``train_valid`` (as RecBole's evaluation
             of the test part), or ``none``.
 
@@ -51,5 +86,4 @@ def excluded(history: Sequence[sp.csr_matrix], what: str) -> sp.csr_matrix | Non
         raise ValueError(f"exclude is {what!r}; expected one of {', '.join(EXCLUSIONS)}")
     if what == "none":
         return None
-    train, valid, test = history
-    return train + valid + test if what == "all" else train + valid
+    return sum(history[1:] if what == "all" else history[1:2], start=history[0])

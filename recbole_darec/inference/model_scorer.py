@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from recbole_darec.inference.history import history_parts
+from recbole_darec.inference.history import dropped_pairs, history_parts
 from recbole_darec.inference.saved_scorer import SavedScorer
 from recbole_darec.inference.scoring import full_sort_scores
 from recbole_darec.inference.titles import item_titles
@@ -59,8 +59,9 @@ class ModelScorer:
 
     @cached_property
     def history(self) -> tuple[sp.csr_matrix, ...]:
-        """Who interacted with what in each part, ``(n_users, n_items)``."""
-        return history_parts(self._loaders)
+        """Who interacted with what in each part, and what was dropped, ``(n_users, n_items)``."""
+        parts = history_parts(self._loaders)
+        return *parts, dropped_pairs(self._config, (self.user_ids, self.item_ids), sum(parts))
 
     def scores(self, users: np.ndarray) -> np.ndarray:
         """Scores of users, by internal id, for all items: ``(b, n_items)``, padding ``-inf``."""

@@ -16,7 +16,7 @@ from recbole_darec.atomic import replacing
 from recbole_darec.keys import ConfigError
 
 FILE_NAME = "serving.npz"
-_PARTS = ("train", "valid", "test")
+_PARTS = ("train", "valid", "test", "dropped")
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class SavedScorer:
         item_ids: the same of the items, ``(n_items,)``.
         titles: of the items, empty where unknown, ``(n_items,)``.
         vectors: of users ``(n_users, d)`` and of items ``(n_items, d)``, float32.
-        history: who interacted with what in the training, validation and test part, each
-            ``(n_users, n_items)``.
+        history: who interacted with what in the training, validation and test part, and what
+            ``dropped_pairs`` found, each ``(n_users, n_items)``.
     """
 
     user_ids: np.ndarray

@@ -39,8 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--exclude",
         choices=("all", "train_valid", "none"),
-        help="what is not recommended: all that the user has interacted with (default; without "
-        "what the run's filters dropped), the training and validation part (as RecBole's "
+        help="what is not recommended: all that the user has interacted with (default; also "
+        "what val_interval took out), the training and validation part (as RecBole's "
         "evaluation), or nothing",
     )
     parser.add_argument(

@@ -81,6 +81,30 @@ def test_excluded_items_are_the_users_own(recommender, small_data):
     assert len(got) + len(pairs) == 60 * 90
 
 
+@pytest.mark.parametrize("model", ["Backbone", "EASE"])
+def test_what_val_interval_dropped_is_the_users_own_too(run, small_data, model):
+    """From the saved scorer and, for a model without vectors, from the run's data."""
+    columns = {"inter": ["user_id", "item_id", "rating"]}
+    done = run(model, load_col=columns, val_interval={"rating": "[4,inf)"})
+    recommender = Recommender(done["run_folder"])
+    raw = pd.read_csv(small_data / "small" / "small.inter", sep="\t", dtype=str)
+    known = raw["user_id:token"].isin(recommender.user_rows)
+    raw = raw[known & raw["item_id:token"].isin(recommender.item_rows)]
+    size = len(recommender.user_rows) * len(recommender.item_rows)
+    for exclude, left_out in (("all", raw), ("train_valid", None), ("none", raw[:0])):
+        table = recommender.recommend(k=90, exclude=exclude).table
+        got = set(zip(table["user_id"], table["item_id"], strict=True))
+        low = raw[raw["rating:float"].astype(float) < 4]
+        pairs = set(zip(low["user_id:token"], low["item_id:token"], strict=True))
+        assert len(pairs) > 100
+        if left_out is None:
+            assert pairs <= got
+            continue
+        own = set(zip(left_out["user_id:token"], left_out["item_id:token"], strict=True))
+        assert not got & own
+        assert len(got) + len(own) == size
+
+
 def test_train_valid_leaves_the_test_items_in(recommender):
     table = recommender.recommend(k=90, exclude="train_valid").table
     test = recommender.run.loaders[2]._dataset.inter_feat
