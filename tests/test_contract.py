@@ -46,6 +46,7 @@ SMALL = {
     "alignment_every": 1,
     "alignment_warmup": 0,
     "n_centers": 3,
+    "rank_weight": 1.0,
     "gen_mask_ratio": 0.5,
     "n_intents": 4,
     "n_seeds": 1,
@@ -209,7 +210,7 @@ def test_with_weight_0_it_is_the_bare_backbone_to_the_bit(build, batch, backbone
     assert torch.equal(all_scores(bare), all_scores(idle))
 
 
-@pytest.mark.parametrize("score", ["sum", "semantic"])
+@pytest.mark.parametrize("score", ["sum", "semantic", "concat"])
 def test_with_weight_0_nothing_is_added_to_the_scored_rows(build, batch, score):
     bare = trained(build(BARE, "LightGCN"), batch)
     idle = trained(build("DaRec", "LightGCN", alignment_weight=0.0, score=score), batch)
@@ -371,6 +372,9 @@ NEEDS = {
     "kmeans_iterations": {"loc_weight": 1.0},
     "kmeans_every": {"loc_weight": 1.0},
     "matching": {"loc_weight": 1.0, "n_centers": 8},
+    "rank_weight": {"score": "concat"},
+    "rank_temperature": {"score": "concat"},
+    "semantic_share": {"score": "concat"},
 }
 
 
@@ -441,6 +445,39 @@ def test_a_backbone_whose_objective_ignores_the_scored_rows_refuses_to_have_them
         build(alignment, backbone)
     with pytest.raises(ConfigError, match="nothing would be learnt"):
         build("DaRec", backbone, score="sum")
+
+
+def test_rows_beside_the_backbones_leave_its_training_as_it_is(build, batch):
+    alone, beside = (
+        trained(build("DaRec", "LightGCN", score=score), batch) for score in ("backbone", "concat")
+    )
+    for key, value in alone.state_dict().items():
+        assert torch.equal(value, beside.state_dict()[key]), key
+    output, scored = alone(), beside()
+    assert torch.equal(scored.users[:, :8], output.users)
+    assert torch.equal(scored.items[:, :8], output.items)
+    shared = beside.alignment.semantic_shared(beside.alignment.items_side.table)
+    own, both = (all_scores(model)[1:, 1:] for model in (alone, beside))
+    share = (both - own).std(1).mean() / own.std(1).mean()
+    assert share.item() == pytest.approx(0.2, rel=1e-4)
+    present = beside.alignment.items_side.present
+    assert not scored.items[~present, 8:].any()
+    torch.testing.assert_close(
+        scored.items[present, 8:], torch.nn.functional.normalize(shared[present])
+    )
+
+
+def test_rows_beside_those_of_a_backbone_without_inner_products_are_refused(build):
+    with pytest.raises(
+        ConfigError, match="'DaRec' puts .* 'recbole/NeuMF' does not score by inner"
+    ):
+        build("DaRec", "recbole/NeuMF", score="concat")
+    build("DaRec", "recbole/NeuMF", score="concat", alignment_weight=0.0)
+
+
+def test_parts_that_nothing_teaches_to_rank_are_not_scored(build):
+    with pytest.raises(ConfigError, match="concat scores .* 'rank_weight' is 0: set it to 1"):
+        build("DaRec", "LightGCN", score="concat", rank_weight=0.0)
 
 
 @pytest.mark.parametrize("name", SERVING)

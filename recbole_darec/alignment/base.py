@@ -32,12 +32,14 @@ class Alignment(nn.Module, ABC):
             multiplies each term with its weight and with ``alignment_weight``, all of them among
             ``keys``. A backbone's terms have other names (``bpr``, ``reg``, ``ssl``, ``base``).
         fuses: whether ``fuse`` changes the representation that is scored.
+        widens: whether ``scored`` adds columns, which needs scores that are inner products.
     """
 
     keys: ClassVar[Mapping[str, Key]] = {}
     search_space: ClassVar[Mapping[str, str]] = {}
     term_weights: ClassVar[Mapping[str, str]] = {}
     fuses: bool = False
+    widens: bool = False
 
     users_side: SideEmbeddings
     items_side: SideEmbeddings
@@ -108,5 +110,12 @@ class Alignment(nn.Module, ABC):
         Args:
             rows: numbers of the rows, users above items, each once, ``(k,)``.
             output: what the backbone made; rows that are not read may be 0.
+        """
+        return self.fuse(output)
+
+    def scored(self, output: CollaborativeOutput) -> CollaborativeOutput:
+        """The representations that are scored, where the backbone's own loss reads others.
+
+        By itself what it reads: those of ``fuse``.
         """
         return self.fuse(output)

@@ -12,19 +12,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from recbole_darec.alignment.centers import PreferenceCenters, cluster_means
+from recbole_darec.alignment.concatenation import concatenated
 from recbole_darec.alignment.global_structure import NORMALIZERS, GlobalStructureLoss
 from recbole_darec.alignment.local_structure import LocalStructureLoss
 from recbole_darec.alignment.loss_alignment import LossAlignment
 from recbole_darec.alignment.matching import MATCHINGS
 from recbole_darec.alignment.orthogonality import OrthogonalityLoss
 from recbole_darec.alignment.projection import ACTIVATIONS, Projection
+from recbole_darec.alignment.ranking import RankingLoss, known_triples
 from recbole_darec.alignment.sampling import SAMPLINGS, RowSampler
 from recbole_darec.alignment.transform import TRANSFORMS, embedding_transform, transformed
 from recbole_darec.alignment.uniformity import UniformityLoss
 from recbole_darec.backbone.output import CollaborativeOutput
 from recbole_darec.data.side_embeddings import SideEmbeddings
 from recbole_darec.gather import add_to_rows, rows_of, sampled_rows, split_rows
-from recbole_darec.keys import Key
+from recbole_darec.keys import ConfigError, Key
 
 if TYPE_CHECKING:
     from recbole_darec.backbone.base import Triples
@@ -48,6 +50,9 @@ class DaRec(LossAlignment):
 
     A step encodes a sample of rows only, and the batch's where ``score`` is not ``backbone``: its
     cost is, on a CPU, independent of the numbers of users and items.
+
+    Raises:
+        ConfigError: if semantic shared parts are to be scored that no ranking trains.
     """
 
     keys: ClassVar[Mapping[str, Key]] = {
@@ -56,6 +61,8 @@ class DaRec(LossAlignment):
         "uni_weight": Key(float, low=0),
         "glo_weight": Key(float, low=0),
         "loc_weight": Key(float, low=0),
+        "rank_weight": Key(float, low=0),
+        "rank_temperature": Key(float, low=0, open_low=True),
         "n_sampled": Key(int, low=2),
         "sampling": Key(str, choices=SAMPLINGS),
         "n_centers": Key(int, low=1),
@@ -71,7 +78,8 @@ class DaRec(LossAlignment):
         "embedding_transform": Key(str, choices=TRANSFORMS),
         "anchor": Key(str, choices=("none", "detach", "raw")),
         "detach": Key(str, choices=("none", "disentanglement")),
-        "score": Key(str, choices=("backbone", "sum", "semantic")),
+        "score": Key(str, choices=("backbone", "sum", "semantic", "concat")),
+        "semantic_share": Key(float, low=0),
     }
     search_space: ClassVar[Mapping[str, str]] = {
         "alignment_weight": "choice [0.001, 0.01, 0.1, 1]",
@@ -83,6 +91,7 @@ class DaRec(LossAlignment):
         "uni": "uni_weight",
         "glo": "glo_weight",
         "loc": "loc_weight",
+        "rank": "rank_weight",
     }
 
     def __init__(
@@ -101,7 +110,7 @@ class DaRec(LossAlignment):
         self.separate = config["structure"] == "separate"
         self.score: str = config["score"]
         self._sample: tuple[Tensor, Tensor] | None = None
-        self.fuses = self.score != "backbone" and config["alignment_weight"] != 0
+        self._set_score(config)
         self._build_encoders(config)
         self._build_losses(config)
 
@@ -117,6 +126,17 @@ class DaRec(LossAlignment):
             "L specific": self.semantic_specific,
             "L shared": self.semantic_shared,
         }
+
+    def _set_score(self, config: Mapping[str, Any]) -> None:
+        changed = config["alignment_weight"] != 0
+        self.fuses = self.score in ("sum", "semantic") and changed
+        self.widens = self.score == "concat" and changed
+        self.semantic_share: float = config["semantic_share"]
+        if self.widens and not config["rank_weight"]:
+            raise ConfigError(
+                "key 'score': concat scores semantic shared parts that only L_rank teaches to "
+                "rank, and 'rank_weight' is 0: set it to 1"
+            )
 
     def _build_encoders(self, config: Mapping[str, Any]) -> None:
         def encoder(d_in: int) -> Projection:
@@ -146,6 +166,7 @@ class DaRec(LossAlignment):
         self.uniformity = UniformityLoss(config["uniformity_t"])
         self.global_structure = GlobalStructureLoss(config["global_normalizer"])
         self.local_structure = LocalStructureLoss(config["matching"])
+        self.ranking = RankingLoss(config["rank_temperature"])
         width = max(self.dim, self.users_side.dim) if self.anchor == "raw" else self.dim
         self.centers = nn.ModuleList(
             PreferenceCenters(
@@ -171,7 +192,17 @@ class DaRec(LossAlignment):
         self._sample = None
         # The terms compare near-equal sums; in half precision their differences would be lost.
         with torch.autocast(output.users.device.type, enabled=False):
-            return self._terms(self._rows(output, users, items), len(users), active)
+            terms = self._terms(self._rows(output, users, items), len(users), active)
+            return terms | ({"rank": self._rank(batch)} if "rank" in active else {})
+
+    def _rank(self, batch: Triples) -> Tensor:
+        users, items, triples = known_triples(
+            batch, self.users_side.present, self.items_side.present
+        )
+        rows = torch.cat([self.users_side.table[users], self.items_side.table[items]])
+        shared = self.semantic_shared(rows)
+        loss: Tensor = self.ranking(shared[: len(users)], shared[len(users) :], triples)
+        return loss
 
     def _rows(self, output: CollaborativeOutput, users: Tensor, items: Tensor) -> Sides:
         semantic = torch.cat([self.users_side.table[users], self.items_side.table[items]])
@@ -214,6 +245,16 @@ class DaRec(LossAlignment):
             add_to_rows(output.items, items, self._added(output.items, self.items_side, items)),
             output.extras,
         )
+
+    def scored(self, output: CollaborativeOutput) -> CollaborativeOutput:
+        """See ``Alignment.scored``; ``concat`` puts cosines of semantic shared parts beside."""
+        if not self.widens:
+            return self.fuse(output)
+        users, items = (
+            F.normalize(self.semantic_shared(side.table), dim=1) * side.present[:, None]
+            for side in (self.users_side, self.items_side)
+        )
+        return concatenated(output, CollaborativeOutput(users, items), self.semantic_share)
 
     def _added(self, table: Tensor, side: SideEmbeddings, ids: Tensor | slice) -> Tensor:
         """What is added to rows of one kind."""

@@ -81,7 +81,7 @@ class RecBoleBackbone(Backbone):
         refusals = compat.recboles_refusals(self.name, config)
         with torch.no_grad(), torch.random.fork_rng(devices=[]), refusals:
             self.dim = self().users.shape[1]
-            self._by_product = self.name not in _TABLES or self._scores_are_products()
+            self.by_product = self.name not in _TABLES or self._scores_are_products()
 
     @classmethod
     def from_dataset(cls, config: Mapping[str, Any], dataset: Any) -> RecBoleBackbone:
@@ -130,14 +130,14 @@ class RecBoleBackbone(Backbone):
 
     def score(self, users: Tensor, items: Tensor) -> Tensor:
         """Scores as the model gives them; see ``Backbone.score``."""
-        if self._by_product:
+        if self.by_product:
             return super().score(users, items)
         rows = max(1, _PAIRS_AT_A_TIME // len(items))
         return torch.cat([self._score_all(part, items) for part in torch.split(users, rows)])
 
     def score_pairs(self, users: Tensor, items: Tensor) -> Tensor:
         """Scores as the model gives them; see ``Backbone.score_pairs``."""
-        if self._by_product:
+        if self.by_product:
             return super().score_pairs(users, items)
         rows = torch.arange(len(users), device=users.device)
         return self._predicted(users, items, rows, rows)

@@ -45,7 +45,7 @@ class AlignedRecommender(RepresentationRecommender):
     def forward(self) -> CollaborativeOutput:
         """The representations that are scored."""
         output = self.backbone()
-        return self.alignment.fuse(output) if self.alignment is not None else output
+        return self.alignment.scored(output) if self.alignment is not None else output
 
     def score(self, users: Tensor, items: Tensor) -> Tensor:
         """See ``Backbone.score``."""
@@ -131,5 +131,11 @@ def _build_alignment(config: Any, dataset: Any, backbone: Backbone) -> Alignment
             f"'{config.alignment_part.name}' changes the representations that are scored, but the "
             f"objective of backbone '{config['backbone']}' does not read them, so that nothing "
             "would be learnt; take another backbone, or one of the alignments by loss terms alone"
+        )
+    if alignment.widens and not backbone.by_product:
+        raise ConfigError(
+            f"'{config.alignment_part.name}' puts representations beside those of the backbone, "
+            f"but backbone '{config['backbone']}' does not score by inner products; take another "
+            "one, or score the backbone alone"
         )
     return alignment

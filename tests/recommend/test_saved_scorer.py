@@ -98,6 +98,16 @@ def test_vectors_are_those_of_the_best_epoch(settings, tested):
         np.testing.assert_array_equal(ours, theirs.numpy())
 
 
+def test_rows_beside_the_backbones_are_saved_too(finished):
+    folder = finished("DaRec", score="concat", rank_weight=1.0)
+    run, (users, items) = load(folder), SavedScorer.load(Path(folder)).vectors
+    assert users.shape[1] == items.shape[1] == 2 * 16
+    scores = full_sort_scores(np.arange(1, 61), run.model, run.loaders[2]).numpy()
+    free = np.isfinite(scores)
+    assert free.sum() > 1000
+    np.testing.assert_allclose((users[1:] @ items.T)[free], scores[free], rtol=0, atol=1e-6)
+
+
 def test_only_a_kept_run_with_vectors_has_the_file(finished, run):
     assert not Path(finished("EASE"), FILE_NAME).exists()
     assert not Path(run("BPR", saved=False, epochs=1)["run_folder"], FILE_NAME).exists()
