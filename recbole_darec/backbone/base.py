@@ -33,7 +33,7 @@ class Backbone(nn.Module, ABC):
         search_space: where to search them, in the syntax of RecBole's ``hyper.test``.
         fusible: whether ``loss`` reads the representations of the output that it is given, so that
             an alignment may change them.
-        by_product: whether scores are inner products of the representations.
+        by_product: whether ``score`` is by inner products of the representations, of any width.
         reads_batch: whether ``loss`` reads no other rows of the output's users and items than the
             batch's, so that the others need not be made.
         rows_cost: whether each row of the output costs by itself, so that few of them are cheaper

@@ -84,7 +84,9 @@ class SavedScorer:
             raise ValueError("its vectors are not rows of float32")
         if users.shape[1:] != items.shape[1:]:
             raise ValueError("users and items have vectors of different width")
-        history = tuple(_matrix(arrays, part, shape) for part in _PARTS)
+        # Runs from before ``dropped_pairs`` have no such part.
+        parts = _PARTS if "dropped_indptr" in arrays else _PARTS[:3]
+        history = tuple(_matrix(arrays, part, shape) for part in parts)
         return cls(user_ids, item_ids, titles, (users, items), history)
 
 

@@ -98,6 +98,16 @@ def test_vectors_are_those_of_the_best_epoch(settings, tested):
         np.testing.assert_array_equal(ours, theirs.numpy())
 
 
+def test_a_file_without_dropped_pairs_is_read_as_before(finished, tmp_path):
+    with np.load(Path(finished()) / FILE_NAME) as arrays:
+        former = {name: array for name, array in arrays.items() if "dropped" not in name}
+    np.savez(tmp_path / FILE_NAME, **former)
+    earlier, now = (SavedScorer.load(Path(folder)) for folder in (tmp_path, finished()))
+    assert len(earlier.history) == 3
+    for matrix, same in zip(earlier.history, now.history[:3], strict=True):
+        assert (matrix != same).nnz == 0
+
+
 def test_rows_beside_the_backbones_are_saved_too(finished):
     folder = finished("DaRec", score="concat", rank_weight=1.0)
     run, (users, items) = load(folder), SavedScorer.load(Path(folder)).vectors
