@@ -288,6 +288,8 @@ class Config(RecBoleConfig):  # type: ignore[misc]
             if name in final:
                 final[name] = key.check(name, final[name])
         check_recbole_values(final)
+        if self.alignment_part:
+            self.alignment_part.load().check_keys(final)
         for name in keys_of_users(self.standalone_part) & USER_SOURCES:
             final[name] = None
         for name in _PATH_KEYS:

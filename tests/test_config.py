@@ -170,6 +170,14 @@ def test_mistakes_are_named_with_the_remedy(arguments, message):
         Config(**arguments)
 
 
+def test_scores_that_nothing_teaches_to_rank_are_refused_before_texts_are_read():
+    keys = {"score": "concat", "item_text_file": "/nowhere.jsonl"}
+    with pytest.raises(ConfigError, match="concat scores .* 'rank_weight' is 0: set it to 1"):
+        Config("DaRec", config_dict=keys)
+    for others in ({"rank_weight": 0.5}, {"alignment_weight": 0}):
+        assert Config("DaRec", config_dict=keys | others)["score"] == "concat"
+
+
 @pytest.mark.parametrize(
     ("model", "arguments", "message"),
     [

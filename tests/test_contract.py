@@ -477,11 +477,6 @@ def test_rows_beside_those_of_a_backbone_without_inner_products_are_refused(buil
     build("DaRec", "recbole/NeuMF", score="concat", alignment_weight=0.0)
 
 
-def test_parts_that_nothing_teaches_to_rank_are_not_scored(build):
-    with pytest.raises(ConfigError, match="concat scores .* 'rank_weight' is 0: set it to 1"):
-        build("DaRec", "LightGCN", score="concat", rank_weight=0.0)
-
-
 @pytest.mark.parametrize("name", SERVING)
 def test_darec_trains_on_every_serving_model_of_recbole_with_one_pass_a_step(build, batch, name):
     if name == "NCL":

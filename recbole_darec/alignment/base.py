@@ -56,6 +56,17 @@ class Alignment(nn.Module, ABC):
         self.users_side, self.items_side = users_side, items_side
         self.generator = torch.Generator().manual_seed(int(config["seed"]))
 
+    @classmethod
+    def check_keys(cls, config: Mapping[str, Any]) -> None:
+        """Refuse keys that do not go together, before data and texts are read; by itself none.
+
+        Args:
+            config: the configuration, each key by itself checked already.
+
+        Raises:
+            ConfigError: if keys do not go together.
+        """
+
     def prepare(self, ego_dim: int) -> None:
         """Told once, after construction, the width of the rows that ``mask`` will be given."""
 

@@ -48,11 +48,8 @@ class DaRec(LossAlignment):
     similarity matrix) and ``loc`` (shared parts have the same preference centres). What the text
     available to us leaves open is a key each; docs/method.md says which.
 
-    A step encodes a sample of rows only, and the batch's where ``score`` is not ``backbone``: its
-    cost is, on a CPU, independent of the numbers of users and items.
-
-    Raises:
-        ConfigError: if semantic shared parts are to be scored that no ranking trains.
+    A step encodes a sample of rows only, and the batch's where L_rank has a weight or ``score`` is
+    ``sum`` or ``semantic``: its cost is, on a CPU, independent of the numbers of users and items.
     """
 
     keys: ClassVar[Mapping[str, Key]] = {
@@ -114,6 +111,20 @@ class DaRec(LossAlignment):
         self._build_encoders(config)
         self._build_losses(config)
 
+    @classmethod
+    def check_keys(cls, config: Mapping[str, Any]) -> None:
+        """See ``Alignment.check_keys``.
+
+        Raises:
+            ConfigError: if semantic shared parts are to be scored that no ranking trains.
+        """
+        scored = config["score"] == "concat" and config["alignment_weight"] != 0
+        if scored and not config["rank_weight"]:
+            raise ConfigError(
+                "key 'score': concat scores semantic shared parts that only L_rank teaches to "
+                "rank, and 'rank_weight' is 0: set it to 1"
+            )
+
     def semantic_input(self, vectors: np.ndarray) -> np.ndarray:
         """Vectors ``(m, d_L)`` of the raw embedding space, transformed as the table was."""
         return self.transform(vectors)
@@ -132,11 +143,6 @@ class DaRec(LossAlignment):
         self.fuses = self.score in ("sum", "semantic") and changed
         self.widens = self.score == "concat" and changed
         self.semantic_share: float = config["semantic_share"]
-        if self.widens and not config["rank_weight"]:
-            raise ConfigError(
-                "key 'score': concat scores semantic shared parts that only L_rank teaches to "
-                "rank, and 'rank_weight' is 0: set it to 1"
-            )
 
     def _build_encoders(self, config: Mapping[str, Any]) -> None:
         def encoder(d_in: int) -> Projection:
