@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recbole_darec import compat
+from recbole_darec.alignment.darec import DaRec
 from recbole_darec.command_line import literal
 from recbole_darec.config import Config
 from recbole_darec.keys import ConfigError, Key
@@ -172,10 +173,19 @@ def test_mistakes_are_named_with_the_remedy(arguments, message):
 
 def test_scores_that_nothing_teaches_to_rank_are_refused_before_texts_are_read():
     keys = {"score": "concat", "item_text_file": "/nowhere.jsonl"}
-    with pytest.raises(ConfigError, match="concat scores .* 'rank_weight' is 0: set it to 1"):
-        Config("DaRec", config_dict=keys)
-    for others in ({"rank_weight": 0.5}, {"alignment_weight": 0}):
+    with pytest.raises(ConfigError, match="concat scores .* 'rank_weight' is 0: leave it at 1"):
+        Config("DaRec", config_dict=keys | {"rank_weight": 0})
+    for others in ({}, {"rank_weight": 0, "alignment_weight": 0}):
         assert Config("DaRec", config_dict=keys | others)["score"] == "concat"
+
+
+def test_a_ranking_of_its_own_is_learnt_where_it_is_scored_alone():
+    terms = {
+        score: set(DaRec.weights(Config("DaRec", config_dict={"score": score})))
+        for score in ("backbone", "sum", "semantic", "concat")
+    }
+    own = {"or", "uni", "glo", "loc"}
+    assert terms == {"backbone": own, "sum": own, "semantic": own, "concat": own | {"rank"}}
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,6 @@ SMALL = {
     "alignment_every": 1,
     "alignment_warmup": 0,
     "n_centers": 3,
-    "rank_weight": 1.0,
     "gen_mask_ratio": 0.5,
     "n_intents": 4,
     "n_seeds": 1,
@@ -166,14 +165,15 @@ def test_the_tiny_dataset_lacks_some_texts(datasets):
 
 @pytest.mark.parametrize(("backbone", "alignment"), PAIRS)
 def test_terms_are_finite_and_their_gradients_reach_every_parameter(
-    build, batch, backbone, alignment
+    build, configured, batch, backbone, alignment
 ):
     # One step, for RLMRec-Gen's token starts at 0, which stops gradients at it on MF.
     model = trained(build(alignment, backbone, alignment_weight=0.5), batch, steps=1)
     model.train()
     model.zero_grad()
     terms = model.calculate_loss(batch)
-    own_terms = set(model.alignment.term_weights)
+    own_terms = set(model.alignment.weights(configured(alignment, backbone, alignment_weight=0.5)))
+    assert own_terms or not model.alignment.term_weights
     assert len(model.loss_names) == len(terms)
     assert own_terms <= set(model.loss_names)
     assert set(model.loss_names) - own_terms, "the backbone's own objective is missing"
@@ -417,8 +417,9 @@ def named_terms(model, batch):
 
 @pytest.mark.parametrize(("alignment", "term", "key"), OWN_TERMS)
 def test_each_weight_scales_its_term_alone(build, batch, alignment, term, key):
+    needed = {"alignment_weight": 0.5} | NEEDS.get(key, {})
     once, thrice = (
-        named_terms(build(alignment, "MF", alignment_weight=0.5, **{key: weight}), batch)
+        named_terms(build(alignment, "MF", **needed, **{key: weight}), batch)
         for weight in (0.2, 0.6)
     )
     for name, value in once.items():
@@ -431,7 +432,7 @@ def test_each_weight_scales_its_term_alone(build, batch, alignment, term, key):
 def test_rows_without_text_get_no_gradient_from_the_terms(build, batch, alignment):
     model = build(alignment, "MF", alignment_weight=0.5)
     terms = named_terms(model, batch)
-    rest = [terms[name] for name in model.alignment.term_weights]
+    rest = [value for name, value in terms.items() if name in model.alignment.term_weights]
     (gradient,) = torch.autograd.grad(sum(rest), model.backbone.embedding)
     present = torch.cat([model.alignment.users_side.present, model.alignment.items_side.present])
     assert gradient[~present].abs().sum() == 0
@@ -450,11 +451,17 @@ def test_a_backbone_whose_objective_ignores_the_scored_rows_refuses_to_have_them
 @pytest.mark.parametrize("backbone", [b for b in BACKBONES if b != "recbole/NeuMF"])
 def test_rows_beside_the_backbones_leave_its_training_as_it_is(build, batch, backbone):
     alone, beside = (
-        trained(build("DaRec", backbone, score=score), batch) for score in ("backbone", "concat")
+        # L_loc compares with the means of the semantic shared parts, which L_rank moves.
+        trained(build("DaRec", backbone, score=score, loc_weight=0.0), batch)
+        for score in ("backbone", "concat")
     )
     width = alone.backbone.dim
-    for key, value in alone.state_dict().items():
+    ours = {key: value for key, value in alone.state_dict().items() if "semantic" not in key}
+    assert len(ours) > len(alone.backbone.state_dict())
+    for key, value in ours.items():
         assert torch.equal(value, beside.state_dict()[key]), key
+    taught = "alignment.semantic_shared.layers.0.weight"
+    assert not torch.equal(alone.state_dict()[taught], beside.state_dict()[taught])
     output, scored = alone(), beside()
     assert torch.equal(scored.users[:, :width], output.users)
     assert torch.equal(scored.items[:, :width], output.items)

@@ -67,6 +67,19 @@ class Alignment(nn.Module, ABC):
             ConfigError: if keys do not go together.
         """
 
+    @classmethod
+    def weights(cls, config: Mapping[str, Any]) -> dict[str, float]:
+        """Weight of each term that this configuration learns by; terms of weight 0 are left out.
+
+        Args:
+            config: the configuration.
+        """
+        if not cls.term_weights:
+            return {}
+        strength = config["alignment_weight"]
+        weights = {name: strength * config[key] for name, key in cls.term_weights.items()}
+        return {name: weight for name, weight in weights.items() if weight != 0}
+
     def prepare(self, ego_dim: int) -> None:
         """Told once, after construction, the width of the rows that ``mask`` will be given."""
 

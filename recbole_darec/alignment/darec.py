@@ -48,8 +48,8 @@ class DaRec(LossAlignment):
     similarity matrix) and ``loc`` (shared parts have the same preference centres). What the text
     available to us leaves open is a key each; docs/method.md says which.
 
-    A step encodes a sample of rows only, and the batch's where L_rank has a weight or ``score`` is
-    ``sum`` or ``semantic``: its cost is, on a CPU, independent of the numbers of users and items.
+    A step encodes a sample of rows only, and the batch's unless ``score`` is ``backbone``: its
+    cost is, on a CPU, independent of the numbers of users and items.
     """
 
     keys: ClassVar[Mapping[str, Key]] = {
@@ -122,8 +122,16 @@ class DaRec(LossAlignment):
         if scored and not config["rank_weight"]:
             raise ConfigError(
                 "key 'score': concat scores semantic shared parts that only L_rank teaches to "
-                "rank, and 'rank_weight' is 0: set it to 1"
+                "rank, and 'rank_weight' is 0: leave it at 1"
             )
+
+    @classmethod
+    def weights(cls, config: Mapping[str, Any]) -> dict[str, float]:
+        """See ``Alignment.weights``; L_rank teaches what ``score: concat`` alone reads."""
+        weights = super().weights(config)
+        if config["score"] != "concat":
+            weights.pop("rank", None)
+        return weights
 
     def semantic_input(self, vectors: np.ndarray) -> np.ndarray:
         """Vectors ``(m, d_L)`` of the raw embedding space, transformed as the table was."""

@@ -32,7 +32,7 @@ class AlignedRecommender(RepresentationRecommender):
         super().__init__(config, dataset)
         self.backbone: Backbone = backbone_class(config["backbone"]).from_dataset(config, dataset)
         self.alignment = _build_alignment(config, dataset, self.backbone)
-        self._weights = self._term_weights(config)
+        self._weights = self.alignment.weights(config) if self.alignment is not None else {}
 
     def generators(self) -> list[torch.Generator]:
         """Random generators of its own, whose state a resumed run needs."""
@@ -103,14 +103,6 @@ class AlignedRecommender(RepresentationRecommender):
             rows.append(more)
         distinct: Tensor = torch.unique(torch.cat(rows))
         return distinct
-
-    def _term_weights(self, config: Any) -> dict[str, float]:
-        """Weights of the alignment's terms without those that are 0."""
-        if self.alignment is None:
-            return {}
-        strength = config["alignment_weight"]
-        weights = {n: strength * config[k] for n, k in self.alignment.term_weights.items()}
-        return {name: weight for name, weight in weights.items() if weight != 0}
 
 
 def _build_alignment(config: Any, dataset: Any, backbone: Backbone) -> Alignment | None:

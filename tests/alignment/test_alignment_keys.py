@@ -40,8 +40,7 @@ def test_each_term_of_the_method_is_on_by_default(part):
     defaults = yaml.safe_load(part.properties().read_text())
     assert "alignment_weight" in part.load().keys
     for weight in part.load().term_weights.values():
-        # L_rank is ours and trains what score: concat scores.
-        assert 0 < defaults[weight] <= 1 or (weight == "rank_weight" and defaults[weight] == 0)
+        assert 0 < defaults[weight] <= 1
 
 
 def test_docs_tell_of_it(part):

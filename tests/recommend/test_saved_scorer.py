@@ -109,7 +109,7 @@ def test_a_file_without_dropped_pairs_is_read_as_before(finished, tmp_path):
 
 
 def test_rows_beside_the_backbones_are_saved_too(finished):
-    folder = finished("DaRec", score="concat", rank_weight=1.0)
+    folder = finished("DaRec", score="concat")
     run, (users, items) = load(folder), SavedScorer.load(Path(folder)).vectors
     assert users.shape[1] == items.shape[1] == 2 * 16
     scores = full_sort_scores(np.arange(1, 61), run.model, run.loaders[2]).numpy()
