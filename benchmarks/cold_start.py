@@ -67,6 +67,12 @@ def scorers(run: Run, new: NewItems, users: np.ndarray) -> dict[str, np.ndarray]
         for count in NEIGHBORS:
             rows = new_item_vectors(run, new, count, space)
             found[f"{words}, mean of {count} neighbours' vectors"] = vectors @ rows.T
+    own = run.model.alignment.beside(new.vectors)
+    if own is not None:
+        width = own.shape[1]
+        found["the text's own columns alone"] = vectors[:, -width:] @ own.cpu().numpy().T
+        rest = new_item_vectors(run, new)[:, :-width]
+        found["the other columns alone, raw text, 20 neighbours"] = vectors[:, :-width] @ rest.T
     return {name: np.asarray(scores) for name, scores in found.items()}
 
 

@@ -143,3 +143,16 @@ class Alignment(nn.Module, ABC):
         By itself what it reads: those of ``fuse``.
         """
         return self.fuse(output)
+
+    def beside(self, vectors: np.ndarray) -> Tensor | None:
+        """Columns that ``scored`` would add to items of these embeddings, for items not trained.
+
+        By itself None: all columns of a new item are those of its neighbours.
+
+        Args:
+            vectors: ``(m, d_L)`` of the raw embedding space.
+
+        Returns:
+            The last columns of such items, ``(m, d)``, or None.
+        """
+        return None

@@ -265,10 +265,22 @@ class DaRec(LossAlignment):
         if not self.widens:
             return self.fuse(output)
         users, items = (
-            F.normalize(self.semantic_shared(side.table), dim=1) * side.present[:, None]
+            self._ranked(side.table) * side.present[:, None]
             for side in (self.users_side, self.items_side)
         )
         return concatenated(output, CollaborativeOutput(users, items), self.semantic_share)
+
+    def beside(self, vectors: np.ndarray) -> Tensor | None:
+        """See ``Alignment.beside``: with ``concat``, what each text's own shared part is."""
+        if not self.widens:
+            return None
+        table = self.items_side.table
+        rows = self.semantic_input(vectors)
+        return self._ranked(torch.as_tensor(rows, dtype=table.dtype, device=table.device))
+
+    def _ranked(self, rows: Tensor) -> Tensor:
+        """Rows whose inner products are the cosines that L_rank is of."""
+        return F.normalize(self.semantic_shared(rows), dim=1)
 
     def _added(self, table: Tensor, side: SideEmbeddings, ids: Tensor | slice) -> Tensor:
         """What is added to rows of one kind."""

@@ -104,7 +104,8 @@ def new_item_vectors(
 
     Each is the mean of the scored vectors of those items of the run that are nearest to it on the
     semantic side, weighted by the cosine. The mean of several vectors is shorter than they are, so
-    that a new item rarely outranks all known ones.
+    that a new item rarely outranks all known ones. Columns that a text has by itself
+    (``Alignment.beside``) are its own, not a mean.
 
     Args:
         run: a run with an alignment.
@@ -133,6 +134,9 @@ def new_item_vectors(
     weights = np.maximum(1 - np.square(distances) / 2, 1e-6)
     weights /= weights.sum(axis=1, keepdims=True)
     mean: np.ndarray = (weights[:, :, None] * items[rows[found]]).sum(axis=1)
+    own = alignment.beside(new.vectors)
+    if own is not None:
+        mean[:, -own.shape[1] :] = own.cpu().numpy()
     return mean.astype(items.dtype)
 
 

@@ -20,9 +20,26 @@ def unit(rows):
     return rows / np.linalg.norm(rows, axis=-1, keepdims=True)
 
 
+def means_of_nearest(known, asked, present, items, count):
+    """In plain loops: means of the nearest present rows' items, weighted by the cosine."""
+    means = []
+    for row in asked:
+        cosines = {i: max(float(unit(known[i]) @ unit(row)), 1e-6) for i in present}
+        best = sorted(cosines, key=lambda i: -cosines[i])[:count]
+        total = sum(cosines[i] for i in best)
+        means.append(sum(cosines[i] * items[i] for i in best) / total)
+    return np.array(means)
+
+
 @pytest.mark.parametrize(
     ("model", "overrides"),
-    [("DaRec", {}), ("DaRec", {"embedding_transform": "center"}), ("RLMRecCon", {}), ("KAR", {})],
+    [
+        ("DaRec", {}),
+        ("DaRec", {"embedding_transform": "center"}),
+        ("DaRec", {"score": "concat"}),
+        ("RLMRecCon", {}),
+        ("KAR", {}),
+    ],
 )
 def test_a_text_of_a_known_item_lands_on_that_item(finished, model, overrides):
     """With one neighbour, the vector of a copy is the vector of the original."""
@@ -49,14 +66,28 @@ def test_vectors_in_plain_loops(finished, space, transform):
             query = torch.from_numpy(alignment.semantic_input(new.vectors)).float()
             asked = alignment.semantic_shared(query).numpy()
     items = scored_vectors(run.model)[1].double().numpy()
-    for row, vector in enumerate(new_item_vectors(run, new, 3, space)):
-        cosines = {
-            i: float(unit(known[i]) @ unit(asked[row]))
-            for i in np.flatnonzero(side.present.numpy())
-        }
-        best = sorted(cosines, key=lambda i: -cosines[i])[:3]
-        mean_vector = sum(cosines[i] * items[i] for i in best) / sum(cosines[i] for i in best)
-        np.testing.assert_allclose(vector, mean_vector, atol=1e-5)
+    expected = means_of_nearest(known, asked, np.flatnonzero(side.present.numpy()), items, 3)
+    np.testing.assert_allclose(new_item_vectors(run, new, 3, space), expected, atol=1e-5)
+
+
+def test_what_stands_beside_the_backbones_rows_is_the_texts_own(finished):
+    """Copies of known items have their last columns, and the means of the nearest others'."""
+    run = load(finished(score="concat"))
+    side = run.dataset.side_embeddings("item_id")
+    raw, mean = side.table.numpy(), np.mean(side.table[side.present].tolist(), axis=0)
+    new = NewItems(np.array(list("abcd")), np.array([""] * 4, dtype=object), raw[5:9])
+    items = scored_vectors(run.model)[1].double().numpy()
+    collaborative = items.shape[1] // 2
+    found = new_item_vectors(run, new, neighbors=7)
+    np.testing.assert_allclose(
+        found[:, collaborative:], items[5:9, collaborative:], rtol=0, atol=1e-6
+    )
+    present = np.flatnonzero(side.present.numpy())
+    expected = means_of_nearest(raw - mean, raw[5:9] - mean, present, items, 7)
+    np.testing.assert_allclose(
+        found[:, :collaborative], expected[:, :collaborative], rtol=0, atol=1e-5
+    )
+    assert np.abs(found - expected).max() > 0.01
 
 
 def test_the_shared_space_of_rlmrec_con_is_its_projection(finished, item_texts):
@@ -70,12 +101,8 @@ def test_the_shared_space_of_rlmrec_con_is_its_projection(finished, item_texts):
     items = scored_vectors(run.model)[1].double().numpy()
     present = np.flatnonzero(side.present.numpy())
     assert len(present) == 45
-    for row, vector in enumerate(new_item_vectors(run, new, 40, "shared")):
-        cosines = {i: float(unit(known[i]) @ unit(asked[row])) for i in present}
-        best = sorted(cosines, key=lambda i: -cosines[i])[:40]
-        cosines = {i: max(cosines[i], 1e-6) for i in best}
-        expected = sum(cosines[i] * items[i] for i in best) / sum(cosines[i] for i in best)
-        np.testing.assert_allclose(vector, expected, atol=1e-5)
+    expected = means_of_nearest(known, asked, present, items, 40)
+    np.testing.assert_allclose(new_item_vectors(run, new, 40, "shared"), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("missing", ["mask", "mean"])
