@@ -70,7 +70,7 @@ def scorers(run: Run, new: NewItems, users: np.ndarray) -> dict[str, np.ndarray]
     own = run.model.alignment.beside(new.vectors)
     if own is not None:
         width = own.shape[1]
-        found["the text's own columns alone"] = vectors[:, -width:] @ own.cpu().numpy().T
+        found["the text's own columns alone"] = vectors[:, -width:] @ own.detach().cpu().numpy().T
         rest = new_item_vectors(run, new)[:, :-width]
         found["the other columns alone, raw text, 20 neighbours"] = vectors[:, :-width] @ rest.T
     return {name: np.asarray(scores) for name, scores in found.items()}
