@@ -19,6 +19,7 @@ from recbole_darec.keys import ConfigError, Key
 from recbole_darec.model.representation_recommender import RepresentationRecommender
 
 _FEW = 32
+_CELLS = 2**19  # numbers of a product at a time, which stay in a core's cache
 
 
 class AlphaRec(RepresentationRecommender):
@@ -123,7 +124,9 @@ def _products(users: Tensor, items: Tensor, candidates: Tensor) -> Tensor:
     """Inner products of user rows ``(b, d)`` with their candidates ``(b, n)`` among the items."""
     # One product with all items is faster than gathering rows, where items are few.
     if len(items) <= _FEW * candidates.shape[1]:
-        return (users @ items.T).gather(1, candidates)
+        count = max(1, _CELLS // len(items))
+        parts = zip(torch.split(users, count), torch.split(candidates, count), strict=True)
+        return torch.cat([(rows @ items.T).gather(1, asked) for rows, asked in parts])
     return (F.embedding(candidates, items) @ users[:, :, None]).squeeze(2)
 
 

@@ -14,6 +14,7 @@ from recbole_darec.data.preparation import create_dataset
 from recbole_darec.keys import ConfigError
 from recbole_darec.load import load
 from recbole_darec.registry import parts
+from recbole_darec.standalone import alpharec
 from recbole_darec.standalone.alpharec import AlphaRec, _products
 from recbole_darec.user_values import UserValues
 
@@ -194,8 +195,10 @@ def test_a_loaded_run_has_the_metrics_of_the_run(run, caplog):
     assert "not bit-equal" not in caplog.text
 
 
+@pytest.mark.parametrize("cells", [2**19, 128, 1])
 @pytest.mark.parametrize("n_items", [64, 65])
-def test_both_ways_to_the_candidates_products_are_the_plain_loops(n_items):
+def test_both_ways_to_the_candidates_products_are_the_plain_loops(n_items, cells, monkeypatch):
+    monkeypatch.setattr(alpharec, "_CELLS", cells)
     generator = torch.Generator().manual_seed(0)
     users, items = (torch.randn(n, 3, generator=generator).double() for n in (4, n_items))
     candidates = torch.randint(n_items, (4, 2), generator=generator)
