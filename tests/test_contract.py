@@ -23,7 +23,7 @@ from recbole_darec.keys import ConfigError, Key
 from recbole_darec.model.aligned_recommender import AlignedRecommender
 from recbole_darec.registry import FAMILIES, parts
 
-ADAPTED = ["recbole/BPR", "recbole/NGCF", "recbole/SGL", "recbole/SimpleX", "recbole/NeuMF"]
+ADAPTED = [f"recbole/{name}" for name in SERVING]
 ROOT = Path(__file__).parents[1]
 
 
@@ -32,13 +32,17 @@ def own(family):
 
 
 BACKBONES = [*own("backbone"), *ADAPTED]
+NO_PRODUCTS = ("recbole/ConvNCF", "recbole/ENMF", "recbole/NeuMF")
 IMPOSSIBLE = ("recbole/SimpleX", "KAR")
 PAIRS = [p for p in itertools.product(BACKBONES, own("alignment")) if p != IMPOSSIBLE]
 OF_MODEL = {
-    "NCL": {"num_clusters": 3},
-    "ConvNCF": {"cnn_channels": [1, 4], "cnn_kernels": [4], "cnn_strides": [4]},
-    "DGCF": {"n_factors": 2, "n_iterations": 1, "n_layers": 1, "cor_batch_size": 8},
+    "recbole/NCL": {"num_clusters": 3},
+    "recbole/ConvNCF": {"cnn_channels": [1, 4], "cnn_kernels": [4], "cnn_strides": [4]},
+    "recbole/DGCF": {"n_factors": 2, "n_iterations": 1, "n_layers": 1},
 }
+# ConvNCF: a bias that is the same in both scores of BPR; LINE: a table that only its loss of second
+# order reads, which it takes or leaves at random.
+IDLE = {"model.predict_layers.mlp_layers.1.bias", "model.item_context_embedding.weight"}
 SMALL = {
     "embedding_size": 8,
     "reg_weight": 0.01,
@@ -90,6 +94,7 @@ def configured(folder):
         if key not in known:
             settings = {
                 **SMALL,
+                **OF_MODEL.get(backbone, {}),
                 "backbone": backbone,
                 "data_path": str(folder),
                 "item_embedding_file": str(folder / name / "items.npz"),
@@ -117,6 +122,8 @@ def datasets(configured):
 @pytest.fixture(scope="module")
 def build(configured, datasets):
     def build(model, backbone, name="tiny", **changes):
+        if backbone == "recbole/NCL":
+            pytest.importorskip("faiss", reason="NCL clusters with faiss")
         config = configured(model, backbone, name, **changes)
         init_seed(5, True)
         return AlignedRecommender(config, datasets[name])
@@ -180,6 +187,8 @@ def test_terms_are_finite_and_their_gradients_reach_every_parameter(
     assert all(term.shape == () and term.isfinite() for term in terms)
     sum(terms).backward()
     for name, parameter in model.named_parameters():
+        if name.removeprefix("backbone.") in IDLE:
+            continue
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
         assert parameter.grad.abs().sum() > 0, name
@@ -350,12 +359,17 @@ def test_encoders_take_the_rows_that_their_names_speak_of(build, alignment):
         assert encoder(rows).shape == (len(rows), model.dim)
 
 
-@pytest.mark.parametrize(("backbone", "alignment"), PAIRS)
+# LINE's own sampler of users looks for one who does not know the item, for ever.
+@pytest.mark.parametrize(
+    ("backbone", "alignment"), [pair for pair in PAIRS if pair[0] != "recbole/LINE"]
+)
 def test_one_user_and_one_item(build, backbone, alignment):
     one = torch.tensor([1])
     batch = Interaction({"user_id": one, "item_id": one, "neg_item_id": one})
-    model = trained(build(alignment, backbone, "single"), batch)
+    model = trained(build(alignment, backbone, "single", num_clusters=1), batch)
     assert all_scores(model).isfinite().all()
+    assert all(term.isfinite() for term in model.train().calculate_loss(batch))
+    assert all(parameter.isfinite().all() for parameter in model.parameters())
 
 
 OWN_KEYS = [
@@ -448,7 +462,7 @@ def test_a_backbone_whose_objective_ignores_the_scored_rows_refuses_to_have_them
         build("DaRec", backbone, score="sum")
 
 
-@pytest.mark.parametrize("backbone", [b for b in BACKBONES if b != "recbole/NeuMF"])
+@pytest.mark.parametrize("backbone", [b for b in BACKBONES if b not in NO_PRODUCTS])
 def test_rows_beside_the_backbones_leave_its_training_as_it_is(build, batch, backbone):
     alone, beside = (
         # L_loc compares with the means of the semantic shared parts, which L_rank moves.
@@ -476,19 +490,16 @@ def test_rows_beside_the_backbones_leave_its_training_as_it_is(build, batch, bac
     )
 
 
-def test_rows_beside_those_of_a_backbone_without_inner_products_are_refused(build):
-    with pytest.raises(
-        ConfigError, match="'DaRec' puts .* 'recbole/NeuMF' does not score by inner"
-    ):
-        build("DaRec", "recbole/NeuMF", score="concat")
-    build("DaRec", "recbole/NeuMF", score="concat", alignment_weight=0.0)
+@pytest.mark.parametrize("backbone", NO_PRODUCTS)
+def test_rows_beside_those_of_a_backbone_without_inner_products_are_refused(build, backbone):
+    with pytest.raises(ConfigError, match=f"'DaRec' puts .* '{backbone}' does not score by inner"):
+        build("DaRec", backbone, score="concat")
+    build("DaRec", backbone, score="concat", alignment_weight=0.0)
 
 
 @pytest.mark.parametrize("name", SERVING)
 def test_darec_trains_on_every_serving_model_of_recbole_with_one_pass_a_step(build, batch, name):
-    if name == "NCL":
-        pytest.importorskip("faiss", reason="NCL clusters with faiss")
-    model = build("DaRec", f"recbole/{name}", alignment_weight=1.0, **OF_MODEL.get(name, {}))
+    model = build("DaRec", f"recbole/{name}", alignment_weight=1.0)
     ego = model.backbone.ego().clone()
     before = {key: value.clone() for key, value in model.alignment.named_parameters()}
     inner, passes, calls = model.backbone.model, [], []

@@ -37,7 +37,7 @@ class KAR(Alignment):
         "kar_specific_experts": Key(int, low=1),
     }
     search_space: ClassVar[Mapping[str, str]] = {
-        "alignment_weight": "choice [0.01, 0.1, 0.5, 1]",
+        "alignment_weight": "choice [0.001, 0.003, 0.01, 0.1, 1]",
         "kar_shared_experts": "choice [1, 2, 4]",
         "kar_specific_experts": "choice [1, 2, 4]",
     }

@@ -40,7 +40,7 @@ class RLMRecGen(LossAlignment):
     search_space: ClassVar[Mapping[str, str]] = {
         "alignment_weight": "choice [0.001, 0.01, 0.1, 1]",
         "gen_temperature": "choice [0.1, 0.2, 0.5, 1]",
-        "gen_mask_ratio": "choice [0.05, 0.1, 0.15]",
+        "gen_mask_ratio": "choice [0.05, 0.1, 0.15, 0.2]",
     }
     term_weights: ClassVar[Mapping[str, str]] = {"gen": "gen_weight"}
 

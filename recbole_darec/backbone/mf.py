@@ -21,7 +21,7 @@ class MF(PairwiseBackbone):
 
     search_space: ClassVar[Mapping[str, str]] = {
         "learning_rate": "loguniform -8,-4",
-        "reg_weight": "choice [0,1e-6,1e-5,1e-4]",
+        "reg_weight": "choice [0,1e-5,1e-3,0.1,1]",
     }
     initialise: Callable[[nn.Module], None] = staticmethod(xavier_normal_initialization)
 

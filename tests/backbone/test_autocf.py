@@ -91,8 +91,8 @@ def test_objective_equals_plain_loops(tiny_graph, tiny_batch, small):
     assert terms["reg"].item() == pytest.approx(0.1 * plain_loops.l2_of_all(model), abs=1e-6)
 
 
-def test_seed_scores_equal_plain_loops(tiny_graph, tiny_batch, small):
-    model = small(tiny_graph)
+def test_seed_scores_equal_plain_loops_and_the_best_are_the_seeds(tiny_graph, tiny_batch, small):
+    model = small(tiny_graph, n_seeds=2)
     table, n_users = model.embedding.detach().numpy(), tiny_graph.n_users
     ones = np.zeros((16, 16))
     for u, i in plain_loops.pairs_of(tiny_graph):
@@ -112,6 +112,11 @@ def test_seed_scores_equal_plain_loops(tiny_graph, tiny_batch, small):
     torch.manual_seed(9)
     output = model()
     np.testing.assert_allclose(output.extras["seed_scores"].detach(), scores, atol=1e-6)
+    best = sorted(range(16), key=lambda row: -scores[row])[:2]
+    left = [(u, i) for u, i in plain_loops.pairs_of(tiny_graph) if not {u, n_users + i} & {*best}]
+    assert 0 < len(left) < tiny_graph.n_edges
+    expected = plain_loops.adjacency(left, n_users, tiny_graph.n_items)
+    np.testing.assert_allclose(model._view[0].matrix.to_dense(), expected, atol=1e-7)
     infomax = model.loss(tiny_batch, output)["infomax"].item()
     assert infomax == pytest.approx(-sum(scores) / 16, abs=1e-6)
 

@@ -166,6 +166,21 @@ def test_further_negatives_are_items_that_the_user_does_not_know(build):
         assert found == set("abcd") - known
 
 
+@pytest.mark.parametrize("placebo", ["shuffle", "gaussian"])
+def test_a_placebo_replaces_its_inputs(build, placebo):
+    (real, _), (replaced, _) = (build(embedding_placebo=kind) for kind in ("none", placebo))
+    (users, items), n_users = replaced.graph.edges(), replaced.n_users
+    theirs, ours = real.semantic[n_users:], replaced.semantic[n_users:]
+    assert not torch.equal(theirs, ours)
+    assert torch.equal(theirs.any(1), ours.any(1))
+    if placebo == "shuffle":
+        assert sorted(theirs.tolist()) == sorted(ours.tolist())
+    for user in range(1, n_users):
+        known = [ours[item] for item in items[users == user] if ours[item].any()]
+        mean = sum(known) / len(known) if known else torch.zeros(3)
+        torch.testing.assert_close(replaced.semantic[user], mean.to(ours.dtype))
+
+
 def test_only_the_projection_is_trained_and_saved(build):
     model, _ = build()
     assert all(name.startswith("projection.") for name in model.state_dict())
