@@ -4,7 +4,8 @@
 
 For each backbone: RecBole's own model in RecBole's own trainer and loaders, our bare backbone, and
 DaRec on it with its default settings. All run in this process, in turns, after a warm-up epoch;
-medians and ratios to RecBole's model are printed as a Markdown table. ``DIR/DATASET`` holds
+medians and ratios to RecBole's model are printed as a Markdown table, and where an epoch's time
+goes as another. ``DIR/DATASET`` holds
 RecBole's atomic files with a split (``DATASET.train.inter``, ``.valid.inter``, ``.test.inter``).
 DaRec aligns with random vectors: its cost does not depend on their values. ``--rlmrec PATH`` adds
 RLMRec's LightGCN from a copy of its repository. Building the graph is timed by itself as well. At
@@ -51,6 +52,7 @@ from recbole_darec.trainer import make_trainer  # noqa: E402
 
 CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 COLUMNS = ("epoch", "loader", "evaluation", "start")
+PARTS = ("loader", "forward", "backward", "optimiser")
 
 
 class Contender:
@@ -74,6 +76,28 @@ class Contender:
         self._timed("epoch", lambda: self.trainer._train_epoch(part, epoch))
         self._timed("loader", lambda: sum(1 for _ in part))
         self._timed("evaluation", lambda: self.trainer._valid_epoch(self.test))
+
+    def parts(self, batches: int | None) -> dict[str, float]:
+        """Seconds of each part of an epoch, and what its median takes beside them."""
+        part = iter(First(self.train, batches) if batches else self.train)
+        seconds = dict.fromkeys(PARTS, 0.0)
+
+        def timed(name: str, work: Callable[[], Any]) -> Any:
+            started = self._clock()
+            result = work()
+            synchronise()
+            seconds[name] += self._clock() - started
+            return result
+
+        self.model.train()
+        while (batch := timed("loader", lambda: next(part, None))) is not None:
+            self.trainer.optimizer.zero_grad()
+            there = batch.to(self.trainer.device)
+            losses = timed("forward", lambda: self.model.calculate_loss(there))  # noqa: B023
+            loss = sum(losses) if isinstance(losses, tuple) else losses
+            timed("backward", loss.backward)
+            timed("optimiser", self.trainer.optimizer.step)
+        return seconds | {"the rest": self.median("epoch") - sum(seconds.values())}
 
     def metrics(self) -> dict[str, float]:
         """Test metrics of the weights as they stand."""
@@ -248,25 +272,48 @@ def graphs(theirs: Contender, bare: Contender, clock: str) -> str:
 
 
 def bandwidth(bare: Contender, clock: str) -> str:
-    """What a product with the graph moves in a second, to be held against the memory's limit.
+    """What a product with the graph moves in a second, beside what a copy of a large table moves.
 
     Counted are index and weight of each edge, a row of the input for each edge, as if none were
-    cached, and the rows of the result; median of five times 20 products after as many. Of a single
-    product a GPU's launch would take the most.
+    cached, and the rows of the result; of the copy what is read and what is written.
     """
     backbone = bare.model.backbone
     x = backbone.ego().detach()
+    edges = 2 * backbone.graph.n_edges
+    moved = edges * (8 + x.shape[1] * x.element_size()) + x.nbytes
+    product = moved / seconds_of(lambda: backbone.graph.propagate(x), clock) / 1e9
+    large = torch.zeros(2**27, device=x.device)
+    target = torch.empty_like(large)
+    copied = 2 * large.nbytes / seconds_of(lambda: target.copy_(large), clock) / 1e9
+    return (
+        f"product with the graph: {product:.1f} GB/s, {product / copied:.0%} of the {copied:.1f} "
+        "GB/s of a copy (above 100 % where rows are found in a cache)"
+    )
+
+
+def seconds_of(work: Callable[[], Any], clock: str) -> float:
+    """Median of five times 20 calls after as many: of a single one a launch would take most."""
     seconds = []
     for _ in range(6):
         synchronise()
         started = CLOCKS[clock]()
         for _ in range(20):
-            backbone.graph.propagate(x)
+            work()
         synchronise()
         seconds.append((CLOCKS[clock]() - started) / 20)
-    edges = 2 * backbone.graph.n_edges
-    moved = edges * (8 + x.shape[1] * x.element_size()) + x.nbytes
-    return f"product with the graph: {moved / statistics.median(seconds[1:]) / 1e9:.1f} GB/s"
+    return statistics.median(seconds[1:])
+
+
+def parts_table(entered: list[Contender], batches: int | None) -> list[str]:
+    """Where an epoch's time goes, as a Markdown table."""
+    rows = []
+    for contender in entered:
+        parts = contender.parts(batches)
+        if not rows:
+            rows = [f"| model | {' | '.join(parts)} |", f"|---|{'---:|' * len(parts)}"]
+        cells = (f"{seconds:.3g} s" for seconds in parts.values())
+        rows.append(f"| {contender.name} | {' | '.join(cells)} |")
+    return rows
 
 
 def same_metrics(theirs: Contender, bare: Contender) -> str:
@@ -357,6 +404,7 @@ def main() -> None:
                     contender.round(epoch, args.batches)
             print("\n".join(rows_of(entered)), flush=True)
             theirs, bare, aligned = entered[:3]
+            notes += ["", *parts_table(entered[:3], args.batches), ""]
             notes += [overhead(bare, aligned), graphs(theirs, bare, args.clock)]
             notes.append(bandwidth(bare, args.clock))
             notes.append(f"{backbone}: {same_metrics(theirs, bare)}")
