@@ -67,7 +67,7 @@ def scorers(run: Run, new: NewItems, users: np.ndarray) -> dict[str, np.ndarray]
         for count in NEIGHBORS:
             rows = new_item_vectors(run, new, count, space)
             found[f"{words}, mean of {count} neighbours' vectors"] = vectors @ rows.T
-    own = run.model.alignment.beside(new.vectors)
+    own = run.model.alignment.beside(run.model.backbone(), new.vectors)
     if own is not None:
         width = own.shape[1]
         found["the text's own columns alone"] = vectors[:, -width:] @ own.detach().cpu().numpy().T

@@ -16,6 +16,7 @@ from recbole.utils import init_seed
 
 from recbole_darec import checkpoint, compat
 from recbole_darec import graph as graph_module
+from recbole_darec.alignment.concatenation import completed
 from recbole_darec.backbone.recbole_models import SERVING
 from recbole_darec.config import BARE, Config
 from recbole_darec.data.dataset import SideEmbeddingDataset
@@ -479,14 +480,22 @@ def test_rows_beside_the_backbones_leave_its_training_as_it_is(build, batch, bac
     output, scored = alone(), beside()
     assert torch.equal(scored.users[:, :width], output.users)
     assert torch.equal(scored.items[:, :width], output.items)
-    shared = beside.alignment.semantic_shared(beside.alignment.items_side.table)
-    own, both = (all_scores(model)[1:, 1:] for model in (alone, beside))
+    users, items = (
+        side.present for side in (beside.alignment.users_side, beside.alignment.items_side)
+    )
+    own, both = (all_scores(model)[users][:, items] for model in (alone, beside))
     share = (both - own).std(1).mean() / own.std(1).mean()
     assert share.item() == pytest.approx(0.2, rel=1e-4)
-    present = beside.alignment.items_side.present
-    assert not scored.items[~present, width:].any()
+    assert not scored.users[~users, width:].any()
+    shared = beside.alignment.semantic_shared(beside.alignment.items_side.table)
+    unit = torch.nn.functional.normalize(shared)
+    factor = 0.2 * output.items[items].square().sum(1).mean().sqrt()
     torch.testing.assert_close(
-        scored.items[present, width:], torch.nn.functional.normalize(shared[present])
+        scored.items[items, width:], factor * unit[items], rtol=1e-4, atol=1e-6
+    )
+    expected = completed(unit, items, output.items)
+    torch.testing.assert_close(
+        scored.items[~items, width:], factor * expected[~items], rtol=1e-4, atol=1e-5
     )
 
 

@@ -144,12 +144,13 @@ class Alignment(nn.Module, ABC):
         """
         return self.fuse(output)
 
-    def beside(self, vectors: np.ndarray) -> Tensor | None:
+    def beside(self, output: CollaborativeOutput, vectors: np.ndarray) -> Tensor | None:
         """Columns that ``scored`` would add to items of these embeddings, for items not trained.
 
         By itself None: all columns of a new item are those of its neighbours.
 
         Args:
+            output: what the backbone makes, as ``scored`` is given it.
             vectors: ``(m, d_L)`` of the raw embedding space.
 
         Returns:

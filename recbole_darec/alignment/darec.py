@@ -12,7 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from recbole_darec.alignment.centers import PreferenceCenters, cluster_means
-from recbole_darec.alignment.concatenation import concatenated
+from recbole_darec.alignment.concatenation import (
+    Factors,
+    Known,
+    completed,
+    concatenated,
+    sharing,
+)
 from recbole_darec.alignment.global_structure import NORMALIZERS, GlobalStructureLoss
 from recbole_darec.alignment.local_structure import LocalStructureLoss
 from recbole_darec.alignment.loss_alignment import LossAlignment
@@ -261,22 +267,29 @@ class DaRec(LossAlignment):
         )
 
     def scored(self, output: CollaborativeOutput) -> CollaborativeOutput:
-        """See ``Alignment.scored``; ``concat`` puts cosines of semantic shared parts beside."""
+        """See ``Alignment.scored``; ``concat`` puts cosines of semantic shared parts beside.
+
+        Items without an embedding get what the backbone's rows tell of those of the others.
+        """
         if not self.widens:
             return self.fuse(output)
-        users, items = (
-            self._ranked(side.table) * side.present[:, None]
-            for side in (self.users_side, self.items_side)
-        )
-        return concatenated(output, CollaborativeOutput(users, items), self.semantic_share)
+        return concatenated(output, *self._beside(output))
 
-    def beside(self, vectors: np.ndarray) -> Tensor | None:
+    def beside(self, output: CollaborativeOutput, vectors: np.ndarray) -> Tensor | None:
         """See ``Alignment.beside``: with ``concat``, what each text's own shared part is."""
         if not self.widens:
             return None
         table = self.items_side.table
-        rows = self.semantic_input(vectors)
-        return self._ranked(torch.as_tensor(rows, dtype=table.dtype, device=table.device))
+        rows = torch.as_tensor(self.semantic_input(vectors), dtype=table.dtype, device=table.device)
+        return self._ranked(rows) * self._beside(output)[1].items.to(table.dtype)
+
+    def _beside(self, output: CollaborativeOutput) -> tuple[CollaborativeOutput, Factors]:
+        users, items = (self._ranked(side.table) for side in (self.users_side, self.items_side))
+        known = Known(self.users_side.present, self.items_side.present)
+        second = CollaborativeOutput(
+            users * known.users[:, None], completed(items, known.items, output.items)
+        )
+        return second, sharing(output, second, known, self.semantic_share)
 
     def _ranked(self, rows: Tensor) -> Tensor:
         """Rows whose inner products are the cosines that L_rank is of."""

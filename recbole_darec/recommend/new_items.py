@@ -123,7 +123,8 @@ def new_item_vectors(
     if space not in SPACES:
         raise ValueError(f"space is {space!r}; expected one of {', '.join(SPACES)}")
     items = scored_vectors(run.model)[1].cpu().numpy()
-    alignment: Any = run.model.alignment
+    model: Any = run.model
+    alignment = model.alignment
     known, query = _semantic_rows(run, new.vectors, space)
     rows = np.flatnonzero(alignment.items_side.present.cpu().numpy() & known.any(axis=1))
     if not len(rows):
@@ -134,7 +135,7 @@ def new_item_vectors(
     weights = np.maximum(1 - np.square(distances) / 2, 1e-6)
     weights /= weights.sum(axis=1, keepdims=True)
     mean: np.ndarray = (weights[:, :, None] * items[rows[found]]).sum(axis=1)
-    own = alignment.beside(new.vectors)
+    own = alignment.beside(model.backbone(), new.vectors)
     if own is not None:
         mean[:, -own.shape[1] :] = own.cpu().numpy()
     return mean.astype(items.dtype)
