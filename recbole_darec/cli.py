@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -50,13 +51,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         Exit status: 0; 2 for a mistake in configuration or data, named on standard error; 1 if
-        nobody reads the output any more.
+        nobody reads the output any more; 130 after Ctrl-C.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Titles of any language, on a terminal of any encoding.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         status = _chosen(given)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except KeyboardInterrupt:
+        print("interrupted; --resume goes on from the last epoch that ended", file=sys.stderr)
+        return 130
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -125,7 +125,7 @@ def _run(
         end_log()
         folder.discard()
         raise
-    show = bool(config["show_progress"]) and sys.stderr.isatty()
+    show = bool(config["show_progress"]) and sys.stderr is not None and sys.stderr.isatty()
     score, best = trainer.fit(loaders[0], loaders[1], show_progress=show, callback_fn=callback_fn)
     if not folder.best.is_file():
         trainer._save_checkpoint(-1, verbose=False)

@@ -1,13 +1,14 @@
 """The script, as a user types it."""
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from recbole_darec import __version__
+from recbole_darec import __version__, cli
 from recbole_darec.cli import _COMMANDS, main
 
 ROOT = Path(__file__).parent.parent
@@ -157,3 +158,40 @@ def test_a_reader_that_leaves_ends_the_command_without_a_traceback(tmp_path):
         running.stdout.close()
         said = running.stderr.read()
     assert (running.returncode, said) == (1, "")
+
+
+def test_an_interrupt_says_how_to_go_on(monkeypatch, capsys):
+    def interrupted(given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_chosen", interrupted)
+    assert main([]) == 130
+    assert capsys.readouterr().err.startswith("interrupted; --resume goes on")
+
+
+@pytest.mark.parametrize("shell", ["{} 2>&-", "{} >&-"])
+def test_it_runs_with_a_closed_stream(settings, tmp_path, shell):
+    keys = [f"--{key}={value}" for key, value in {**settings, "epochs": 1}.items()]
+    command = shlex.join([sys.executable, str(ROOT / "run_recbole_darec.py")])
+    done = subprocess.run(
+        ["/bin/sh", "-c", shell.format(f"{command} --dataset=small {shlex.join(keys)}")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(list(Path(settings["checkpoint_dir"]).glob("DaRec-small-*/metrics.json"))) == 1
+
+
+def test_a_terminal_without_a_letter_shows_its_number(tmp_path):
+    code = "import sys; from recbole_darec import cli; cli._chosen = lambda given: print('é') or 0"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; sys.exit(cli.main([]))"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert (done.returncode, done.stdout) == (0, "\\xe9\n"), done.stderr

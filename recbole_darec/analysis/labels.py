@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from logging import getLogger
 from typing import Any
 
 import numpy as np
 from sklearn.feature_extraction.text import CountVectorizer
 
-from recbole_darec.embedding.text import atomic_file, id_field, read_atomic
+from recbole_darec.embedding.text import atomic_file, atomic_header, id_field, read_atomic
+from recbole_darec.keys import ConfigError
 
 _MOST = 50
 
@@ -37,22 +39,21 @@ def item_labels(config: Mapping[str, Any], item_ids: np.ndarray) -> ItemLabels |
         item_ids: external ids by internal id.
 
     Returns:
-        None where there is no such field.
+        None where there is no such field and, with a warning, where the file cannot be read.
     """
-    found = [
-        labels
-        for field in _sequence_fields(config)
-        if (labels := _read(config, field, item_ids)) and 2 <= len(labels.names) <= _MOST
-    ]
+    try:
+        fields = [_read(config, field, item_ids) for field in _sequence_fields(config)]
+    except ConfigError as error:
+        getLogger().warning(f"Items go without labels: {error}")
+        return None
+    found = [labels for labels in fields if labels and 2 <= len(labels.names) <= _MOST]
     return min(found, key=lambda labels: len(labels.names), default=None)
 
 
 def _sequence_fields(config: Mapping[str, Any]) -> list[str]:
-    path = atomic_file(config, "item")
-    if not path.is_file():
+    if not atomic_file(config, "item").is_file():
         return []
-    with path.open(encoding=config["encoding"]) as file:
-        header = file.readline().rstrip("\r\n").split(config["field_separator"])
+    header = atomic_header(config, "item")
     return [c.removesuffix(":token_seq") for c in header if c.endswith(":token_seq")]
 
 

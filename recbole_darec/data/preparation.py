@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from logging import getLogger
+from pathlib import Path
 from typing import Any
 
 import recbole.data.dataset as recbole_datasets
@@ -21,6 +23,7 @@ from recbole_darec.data.full_sort_loader import UserBatchLoader
 from recbole_darec.data.sampler import PHASES, PairSampler, create_samplers
 from recbole_darec.data.train_loader import TrainLoader
 from recbole_darec.data.user_items import UserItems
+from recbole_darec.embedding.text import BYTE_ORDER_MARK
 from recbole_darec.keys import ConfigError
 
 
@@ -30,6 +33,7 @@ def create_dataset(config: Config) -> Any:
     Raises:
         ConfigError: if a file is missing or malformed, or nothing is left after filtering.
     """
+    _check_marks(config)
     with _refused(config):
         dataset = _recboles_dataset(config)
     if isinstance(dataset, SideEmbeddingDataset) != config.uses_text:
@@ -44,6 +48,16 @@ def create_dataset(config: Config) -> Any:
         raise ConfigError(_EMPTY.format(config.dataset))
     _check_interactions(config, dataset)
     return dataset
+
+
+def _check_marks(config: Config) -> None:
+    """RecBole would name the first column after a byte order mark."""
+    if str(config["encoding"]).replace("_", "-").lower() == "utf-8-sig":
+        return
+    for path in sorted(Path(config["data_path"]).glob(f"{config.dataset}*.inter")):
+        with path.open("rb") as file:
+            if file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8:
+                raise ConfigError(BYTE_ORDER_MARK.format(path))
 
 
 def _check_interactions(config: Config, dataset: Any) -> None:

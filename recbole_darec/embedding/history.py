@@ -10,6 +10,7 @@ import numpy as np
 
 from recbole_darec.embedding.text_source import Batch, TextSource
 from recbole_darec.keys import ConfigError
+from recbole_darec.recbole_values import interaction_columns
 
 KEY = "user_history_template"
 _FIELD = "{history}"
@@ -59,7 +60,7 @@ def check_history(config: Mapping[str, Any]) -> None:
         raise ConfigError(
             f"key '{KEY}' is {template!r}; it must contain {_FIELD} once, for the items"
         )
-    columns = (config["load_col"] or {}).get("inter")
+    columns = interaction_columns(config)
     if config["user_history_order"] == "recent" and columns is not None:
         time = config["TIME_FIELD"]
         if time not in columns:

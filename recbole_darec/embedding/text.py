@@ -79,12 +79,7 @@ def check_atomic(
             f"key '{key}' needs the file {path}, which does not exist; provide it, or "
             f"set {side}_text_file or {side}_embedding_file"
         )
-    try:
-        with path.open(encoding=config["encoding"]) as file:
-            header = file.readline().rstrip("\r\n").split(config["field_separator"])
-    except ValueError as error:
-        raise ConfigError(_UNREADABLE.format(path, error)) from error
-    columns = {column.partition(":")[0]: column for column in header}
+    columns = {column.partition(":")[0]: column for column in atomic_header(config, side)}
     for field in fields:
         if field not in columns:
             raise ConfigError(
@@ -92,6 +87,25 @@ def check_atomic(
                 f"correct '{key}' or '{'ITEM' if side == 'item' else 'USER'}_ID_FIELD'"
             )
     return {field: columns[field] for field in fields}
+
+
+def atomic_header(config: Mapping[str, Any], side: str) -> list[str]:
+    """Columns of an atomic file, ``name:type``.
+
+    Raises:
+        ConfigError: if the file cannot be read, or begins with a byte order mark.
+    """
+    path = atomic_file(config, side)
+    try:
+        # What pandas takes where no encoding is given, whatever the machine's own is.
+        with path.open(encoding=config["encoding"] or "utf-8") as file:
+            line = file.readline()
+    except (ValueError, OSError) as error:
+        raise ConfigError(_UNREADABLE.format(path, error)) from error
+    if line.startswith("\ufeff"):
+        raise ConfigError(BYTE_ORDER_MARK.format(path))
+    header: list[str] = line.rstrip("\r\n").split(config["field_separator"])
+    return header
 
 
 def atomic_pieces(
@@ -116,10 +130,19 @@ def atomic_pieces(
             for piece in pieces:
                 yield piece[list(columns.values())].set_axis(list(fields), axis="columns")
     except ValueError as error:
-        raise ConfigError(_UNREADABLE.format(path, error)) from error
+        unreadable = _UNCLOSED if "EOF inside string" in str(error) else _UNREADABLE
+        raise ConfigError(unreadable.format(path, error)) from error
 
 
 _UNREADABLE = "{} cannot be read: {}; check 'encoding' and 'field_separator'"
+_UNCLOSED = (
+    "{} cannot be read: {}: a field begins with a quotation mark that nothing closes; quote such "
+    "fields as csv does, with every mark in them doubled"
+)
+BYTE_ORDER_MARK = (
+    "{} begins with a byte order mark, which would become a part of its first column's name: set "
+    "--encoding=utf-8-sig"
+)
 
 
 def nearest(name: str, names: Collection[str]) -> str:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from logging import getLogger
 from typing import Any
 
 from recbole_darec.embedding.text import (
     atomic_file,
+    atomic_header,
     fill_template,
     id_field,
     read_atomic,
     spaced,
     template_fields,
 )
+from recbole_darec.keys import ConfigError
 
 _LIKELY = ("title", "name")
 
@@ -26,14 +29,23 @@ def item_titles(config: Mapping[str, Any], title: str | None = None) -> dict[str
             the field whose name holds ``title``, else the one whose name holds ``name``.
 
     Returns:
-        By external id; empty where the dataset has no such file or field.
+        By external id; empty where the dataset has no such file or field and, with a warning, where
+        nobody asked for titles and the file cannot be read.
 
     Raises:
-        ConfigError: if the field that was asked for does not exist.
+        ConfigError: if the field that was asked for does not exist or cannot be read.
     """
-    template = _as_template(title) if title else _default(config)
-    if template is None:
+    if title:
+        return _titles(config, _as_template(title))
+    try:
+        template = _default(config)
+        return {} if template is None else _titles(config, template)
+    except ConfigError as error:
+        getLogger().warning(f"Items go without titles: {error}")
         return {}
+
+
+def _titles(config: Mapping[str, Any], template: str) -> dict[str, str]:
     identifier = id_field(config, "item")
     fields = dict.fromkeys([identifier, *template_fields(template)])
     rows = spaced(config, "item", read_atomic(config, "item", list(fields), "title"))
@@ -47,12 +59,9 @@ def _as_template(title: str) -> str:
 
 
 def _default(config: Mapping[str, Any]) -> str | None:
-    path = atomic_file(config, "item")
-    if not path.is_file():
+    if not atomic_file(config, "item").is_file():
         return None
-    with path.open(encoding=config["encoding"]) as file:
-        header = file.readline().rstrip("\r\n").split(config["field_separator"])
-    names = [column.partition(":")[0] for column in header]
+    names = [column.partition(":")[0] for column in atomic_header(config, "item")]
     for word in _LIKELY:
         for name in names:
             if word in name.lower() and name != id_field(config, "item"):

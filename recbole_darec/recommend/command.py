@@ -53,6 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="items that were not in training take part: a file of ids and texts, as "
         "item_text_file (of vectors, as item_embedding_file, if the run's items have such)",
     )
+    parser.add_argument("--item_text_id_column", metavar="NAME", help="of the ids in --new_items")
+    parser.add_argument("--item_text_column", metavar="NAME", help="of the texts in --new_items")
     parser.add_argument("--only_new", action="store_true", help="rank nothing but the new items")
     parser.add_argument("--title", help="field of <dataset>.item, or '{field} ({other})'")
     parser.add_argument(
@@ -66,24 +68,16 @@ def main(args: argparse.Namespace) -> int:
     Raises:
         ConfigError: for a user's mistake.
     """
-    from recbole_darec.recommend.recommendations import FORMATS
     from recbole_darec.recommend.recommender import Recommender
 
-    if args.output and Path(args.output).suffix not in FORMATS:
-        raise ConfigError(f"output {args.output} must end in {', '.join(FORMATS)}")
-    for option in ("explain", "exclude", "only_new"):
-        if args.similar_to and getattr(args, option):
-            raise ConfigError(f"--{option} is about users; leave it out with --similar_to")
-    if args.explain and args.new_items:
-        raise ConfigError("--explain speaks of items that were in training; leave out --new_items")
-    if args.only_new and not args.new_items:
-        raise ConfigError("--only_new needs --new_items FILE")
+    _check(args)
     users = _users(args)
     recommender = Recommender(args.run, args.title, **moved(args))
     if args.new_items:
         from recbole_darec.recommend.new_items import NewItems
 
-        recommender.add_items(NewItems.from_file(recommender.run, args.new_items))
+        columns = args.item_text_id_column, args.item_text_column
+        recommender.add_items(NewItems.from_file(recommender.run, args.new_items, *columns))
     if args.similar_to:
         result = recommender.similar(args.similar_to, args.topk, args.skip_unknown)
     else:
@@ -92,11 +86,29 @@ def main(args: argparse.Namespace) -> int:
         )
     if result.skipped:
         print(f"skipped {len(result.skipped)} unknown: {_some(result.skipped)}", file=sys.stderr)
+    if not len(result):
+        print("nothing is left to recommend; --exclude says what is left out", file=sys.stderr)
     if args.explain:
         _explain(recommender, result, args.output)
     else:
         _put(result, args.output)
     return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse options that do not go together."""
+    from recbole_darec.recommend.recommendations import FORMATS
+
+    if args.output and Path(args.output).suffix not in FORMATS:
+        raise ConfigError(f"output {args.output} must end in {', '.join(FORMATS)}")
+    for option in ("explain", "exclude", "only_new"):
+        if args.similar_to and getattr(args, option):
+            raise ConfigError(f"--{option} is about users; leave it out with --similar_to")
+    if args.explain and args.new_items:
+        raise ConfigError("--explain speaks of items that were in training; leave out --new_items")
+    for option in ("only_new", "item_text_id_column", "item_text_column"):
+        if getattr(args, option) and not args.new_items:
+            raise ConfigError(f"--{option} needs --new_items FILE")
 
 
 def _explain(recommender: Recommender, result: Recommendations, output: str | None) -> None:

@@ -72,13 +72,13 @@ class Explainer:
             raise ConfigError(
                 f"reasons speak of items that were in training, not of new ones ({new[0]}, ...)"
             )
-        users = [self.recommender.user_rows[user] for user in table["user_id"]]
-        items = [self.recommender.item_rows[item] for item in table["item_id"]]
+        users = np.array([self.recommender.user_rows[u] for u in table["user_id"]], dtype=np.int64)
+        items = np.array([self.recommender.item_rows[i] for i in table["item_id"]], dtype=np.int64)
         pairs = list(zip(users, items, strict=True))
         for side, unit in self._units.items():
             table[f"near_{side}"] = [self._near(side, unit, *pair) for pair in pairs]
         if self._centers is not None:
-            meeting = self._meeting(np.array(users), np.array(items))
+            meeting = self._meeting(users, items) if len(users) else users
             named = self._center_names()
             table["center"] = [f"{c + 1}: {named[c]}" for c in meeting]
         return Recommendations(table, recommendations.skipped)

@@ -66,8 +66,20 @@ class NewItems:
         return cls._checked(run, list(texts), titles, vectors)
 
     @classmethod
-    def from_file(cls, run: Run, path: str | os.PathLike[str]) -> NewItems:
+    def from_file(
+        cls,
+        run: Run,
+        path: str | os.PathLike[str],
+        id_column: str | None = None,
+        text_column: str | None = None,
+    ) -> NewItems:
         """Read texts (as ``item_text_file``) or, if the run has such, vectors by external id.
+
+        Args:
+            run: a run with an alignment.
+            path: the file.
+            id_column: of the ids; default as for ``item_text_file`` of the run.
+            text_column: of the texts; likewise.
 
         Raises:
             ConfigError: if the file cannot be read, or as ``from_texts``.
@@ -77,7 +89,9 @@ class NewItems:
         if str(side_source(run.config, "item")).endswith("embedding_file"):
             ids, vectors = load_embeddings(path, "new_items")
             return cls._checked(run, ids, [""] * len(ids), vectors)
-        settings = {**run.config.final_config_dict, "item_text_file": str(path)}
+        columns = {"item_text_id_column": id_column, "item_text_column": text_column}
+        given = {key: value for key, value in columns.items() if value is not None}
+        settings = {**run.config.final_config_dict, "item_text_file": str(path), **given}
         return cls.from_texts(run, file_source(settings, "item").as_dict())
 
     @classmethod

@@ -37,3 +37,12 @@ def test_no_file_no_field_or_one_label_is_no_labels(tmp_path):
     assert (
         item_labels(config(tmp_path / "..", "") | {"data_path": str(tmp_path / "x")}, ids) is None
     )
+
+
+def test_a_file_that_cannot_be_read_is_no_labels(tmp_path, caplog):
+    given = config(tmp_path, "item_id:token\ttag:token_seq\na\tx y\n")
+    (tmp_path / "x" / "x.item").write_bytes(
+        "item_id:token\ttag:token_seq\na\té y\n".encode("latin-1")
+    )
+    assert item_labels(given, np.array(["[PAD]", "a"])) is None
+    assert "Items go without labels: " in caplog.text

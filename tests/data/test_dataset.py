@@ -1,3 +1,4 @@
+import codecs
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from recbole.utils import init_seed
 
 from recbole_darec.config import Config
 from recbole_darec.data.dataset import SideEmbeddingDataset
+from recbole_darec.data.preparation import create_dataset
 from recbole_darec.keys import ConfigError
 
 Make = Callable[..., Config]
@@ -235,3 +237,12 @@ def test_text_of_ml_100k_without_disturbing_the_split(tmp_path: Path) -> None:
     assert items.dim == 384
     assert items.coverage == 1
     assert np.allclose(items.table[1:].norm(dim=1).numpy(), 1, atol=1e-5)
+
+
+def test_a_byte_order_mark_in_the_interactions_is_named(toy: Make) -> None:
+    config = toy()
+    path = Path(config["data_path"]) / f"{config.dataset}.inter"
+    path.write_bytes(codecs.BOM_UTF8 + path.read_bytes())
+    with pytest.raises(ConfigError, match=r"\.inter begins with a byte order mark.*utf-8-sig"):
+        create_dataset(config)
+    assert create_dataset(toy(encoding="utf-8-sig")).inter_num > 0

@@ -75,6 +75,7 @@ def test_mistakes_before_data_are_loaded(settings: dict[str, Any]) -> None:
         check_source(settings, "user", "user_history_template")
     check_history(settings | {"user_history_order": "random"})
     check_history(settings | {"load_col": None})
+    check_history(settings | {"load_col": {"inter": "*"}})
     wrong = settings | {"user_history_order": "random", "user_history_item": "{titel}"}
     with pytest.raises(ConfigError, match=r"'titel' is not in .* correct 'user_history_item'"):
         check_source(wrong, "user", "user_history_template")

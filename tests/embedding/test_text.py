@@ -101,6 +101,35 @@ def test_wrong_encoding(settings: dict[str, Any], tmp_path: Any) -> None:
     assert template_source(latin, "item").as_dict() == {"1": "Amélie"}
 
 
+def test_a_byte_order_mark_is_named(settings: dict[str, Any], tmp_path: Any) -> None:
+    content = "item_id:token\tt:token_seq\n1\tAmélie\n"
+    (tmp_path / "toy" / "toy.item").write_text(content, encoding="utf-8-sig")
+    with pytest.raises(ConfigError, match=r"toy\.item begins with a byte order mark.*utf-8-sig"):
+        template_source(settings | {"item_template": "{t}"}, "item").as_dict()
+    told = settings | {"item_template": "{t}", "encoding": "utf-8-sig"}
+    assert template_source(told, "item").as_dict() == {"1": "Amélie"}
+
+
+def test_a_quotation_mark_that_nothing_closes(settings: dict[str, Any], tmp_path: Any) -> None:
+    content = 'item_id:token\tt:token_seq\n1\t"Amélie\n2\tb\n'
+    (tmp_path / "toy" / "toy.item").write_text(content, encoding="utf-8")
+    with pytest.raises(ConfigError, match="a field begins with a quotation mark that nothing clos"):
+        template_source(settings | {"item_template": "{t}"}, "item").as_dict()
+
+
+def test_items_go_without_titles_that_nobody_asked_for(
+    settings: dict[str, Any], tmp_path: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = "item_id:token\ttitle:token_seq\n1\tAmélie\n".encode("latin-1")
+    (tmp_path / "toy" / "toy.item").write_bytes(content)
+    assert item_titles(settings) == {}
+    assert "Items go without titles: " in caplog.text
+    assert "toy.item cannot be read" in caplog.text
+    with pytest.raises(ConfigError, match=r"toy\.item cannot be read"):
+        item_titles(settings, "title")
+    assert item_titles(settings | {"encoding": "latin-1"}) == {"1": "Amélie"}
+
+
 def test_missing_file(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"absent\.item, which does not exist"):
         template_source(settings | {"item_template": "{a}", "dataset": "absent"}, "item").as_dict()

@@ -27,6 +27,13 @@ def test_what_has_no_reasons_is_named(finished):
         explainer.explain(added)
 
 
+def test_nothing_to_explain_is_explained(finished):
+    recommender = Recommender(finished())
+    explained = Explainer(recommender).explain(recommender.recommend([]))
+    assert len(explained) == 0
+    assert {"near_collaborative", "near_semantic", "center"} <= set(explained.table.columns)
+
+
 def test_what_says_where_things_lie_is_checked(finished, tmp_path):
     with pytest.raises(ConfigError, match="format cannot be changed. Only these can: data_path"):
         export_vectors(finished(), tmp_path, format="parquet")

@@ -9,6 +9,7 @@ import pytest
 from recbole_darec.keys import ConfigError
 from recbole_darec.load import load
 from recbole_darec.moved import MOVABLE, moved
+from recbole_darec.quick_start import run_recbole_darec
 from recbole_darec.recommend import command, export_command
 
 
@@ -55,6 +56,49 @@ def test_unknown_users_are_skipped_aloud(finished, small_data, capsys):
         call(command, finished(), "--users", "nobody", *users)
     call(command, finished(), "--users", "nobody", *users, "--skip_unknown")
     assert "skipped 1 unknown: nobody" in capsys.readouterr().err
+
+
+def test_columns_of_new_items(finished, tmp_path):
+    pd.DataFrame({"film": ["n1"], "plot": ["A quiet film"], "note": ["no"]}).to_csv(
+        tmp_path / "new.csv", index=False
+    )
+    asked = (finished(), "--all", "--new_items", tmp_path / "new.csv", "--only_new")
+    with pytest.raises(ConfigError, match="item_text_id_column"):
+        call(command, *asked)
+    named = ("--item_text_id_column", "film", "--item_text_column", "plot")
+    call(command, *asked, *named, "-o", tmp_path / "top.csv")
+    assert set(pd.read_csv(tmp_path / "top.csv")["item_id"]) == {"n1"}
+    assert set(pd.read_csv(tmp_path / "top.csv")["title"]) == {"A quiet film"}
+    with pytest.raises(ConfigError, match="--item_text_column needs --new_items"):
+        call(command, finished(), "--all", "--item_text_column", "plot")
+
+
+def test_nothing_left_to_recommend_is_said(tmp_path, capsys):
+    rows = [
+        f"{user}\t{item}\t{1 + (u + i) % 2 * 4}"
+        for u, user in enumerate("abcdefgh")
+        for i, item in enumerate("stuvwxyz")
+    ]
+    (tmp_path / "all").mkdir()
+    (tmp_path / "all" / "all.inter").write_text(
+        "\n".join(["user_id:token\titem_id:token\trating:float", *rows]) + "\n"
+    )
+    settings = {
+        "data_path": str(tmp_path),
+        "load_col": {"inter": ["user_id", "item_id", "rating"]},
+        "val_interval": {"rating": "[3,inf)"},
+        "checkpoint_dir": str(tmp_path / "saved"),
+        "epochs": 1,
+        "topk": 2,
+        "valid_metric": "Recall@2",
+        "state": "WARNING",
+    }
+    folder = run_recbole_darec("BPR", "all", config_dict=settings)["run_folder"]
+    capsys.readouterr()
+    call(command, folder, "--users", "a")
+    assert "nothing is left to recommend; --exclude says" in capsys.readouterr().err
+    call(command, folder, "--users", "a", "--exclude", "none")
+    assert "nothing" not in capsys.readouterr().err
 
 
 def test_explanations_on_the_terminal_and_in_a_file(finished, small_data, tmp_path, capsys):
