@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
     except KeyboardInterrupt:
-        print("interrupted; --resume goes on from the last epoch that ended", file=sys.stderr)
+        print("interrupted; where an epoch had ended, --resume goes on from it", file=sys.stderr)
         return 130
     except ConfigError as error:
         print(f"error: {error}", file=sys.stderr)

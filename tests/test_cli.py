@@ -166,7 +166,7 @@ def test_an_interrupt_says_how_to_go_on(monkeypatch, capsys):
 
     monkeypatch.setattr(cli, "_chosen", interrupted)
     assert main([]) == 130
-    assert capsys.readouterr().err.startswith("interrupted; --resume goes on")
+    assert capsys.readouterr().err.startswith("interrupted; where an epoch had ended, --resume")
 
 
 @pytest.mark.parametrize("shell", ["{} 2>&-", "{} >&-"])

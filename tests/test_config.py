@@ -181,7 +181,7 @@ def test_scores_that_nothing_teaches_to_rank_are_refused_before_texts_are_read()
 
 def test_a_ranking_of_its_own_is_learnt_where_it_is_scored_alone():
     terms = {
-        score: set(DaRec.weights(Config("DaRec", config_dict={"score": score})))
+        score: set(DaRec.active_weights(Config("DaRec", config_dict={"score": score})))
         for score in ("backbone", "sum", "semantic", "concat")
     }
     own = {"or", "uni", "glo", "loc"}

@@ -68,7 +68,7 @@ class Alignment(nn.Module, ABC):
         """
 
     @classmethod
-    def weights(cls, config: Mapping[str, Any]) -> dict[str, float]:
+    def active_weights(cls, config: Mapping[str, Any]) -> dict[str, float]:
         """Weight of each term that this configuration learns by; terms of weight 0 are left out.
 
         Args:

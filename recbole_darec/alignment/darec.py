@@ -132,9 +132,9 @@ class DaRec(LossAlignment):
             )
 
     @classmethod
-    def weights(cls, config: Mapping[str, Any]) -> dict[str, float]:
-        """See ``Alignment.weights``; L_rank teaches what ``score: concat`` alone reads."""
-        weights = super().weights(config)
+    def active_weights(cls, config: Mapping[str, Any]) -> dict[str, float]:
+        """See ``Alignment.active_weights``; L_rank teaches what ``score: concat`` alone reads."""
+        weights = super().active_weights(config)
         if config["score"] != "concat":
             weights.pop("rank", None)
         return weights

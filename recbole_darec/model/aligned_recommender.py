@@ -32,7 +32,7 @@ class AlignedRecommender(RepresentationRecommender):
         super().__init__(config, dataset)
         self.backbone: Backbone = backbone_class(config["backbone"]).from_dataset(config, dataset)
         self.alignment = _build_alignment(config, dataset, self.backbone)
-        self._weights = self.alignment.weights(config) if self.alignment is not None else {}
+        self._weights = {} if self.alignment is None else self.alignment.active_weights(config)
 
     def generators(self) -> list[torch.Generator]:
         """Random generators of its own, whose state a resumed run needs."""
