@@ -78,8 +78,7 @@ class Contender:
         self._timed("evaluation", lambda: self.trainer._valid_epoch(self.test))
 
     def parts(self, batches: int | None) -> dict[str, float]:
-        """Seconds of each part of an epoch, and what its median takes beside them."""
-        part = iter(First(self.train, batches) if batches else self.train)
+        """Seconds of each part of one more epoch."""
         seconds = dict.fromkeys(PARTS, 0.0)
 
         def timed(name: str, work: Callable[[], Any]) -> Any:
@@ -89,15 +88,23 @@ class Contender:
             seconds[name] += self._clock() - started
             return result
 
+        autocast = torch.autocast(self.trainer.device.type, enabled=self.trainer.enable_amp)
+
+        def losses_of(batch: Any) -> Any:
+            with autocast:
+                return self.model.calculate_loss(batch)
+
         self.model.train()
+        whole = First(self.train, batches) if batches else self.train
+        part = timed("loader", lambda: iter(whole))
         while (batch := timed("loader", lambda: next(part, None))) is not None:
             self.trainer.optimizer.zero_grad()
             there = batch.to(self.trainer.device)
-            losses = timed("forward", lambda: self.model.calculate_loss(there))  # noqa: B023
+            losses = timed("forward", lambda: losses_of(there))  # noqa: B023
             loss = sum(losses) if isinstance(losses, tuple) else losses
             timed("backward", loss.backward)
             timed("optimiser", self.trainer.optimizer.step)
-        return seconds | {"the rest": self.median("epoch") - sum(seconds.values())}
+        return seconds
 
     def metrics(self) -> dict[str, float]:
         """Test metrics of the weights as they stand."""
