@@ -375,6 +375,22 @@ def require_points(what: str, config: Any, n_users: int, n_items: int) -> None:
         )
 
 
+def require_strangers(what: str, model: Any, dataset: Any) -> None:
+    """See that each item has a user who does not know it, whom RecBole's LINE draws until found.
+
+    Raises:
+        ConfigError: if an item has none, with which training would never end.
+    """
+    of_all = [item for item, users in enumerate(model.used_ids) if len(users) == model.n_users - 1]
+    if of_all:
+        token = dataset.id2token(dataset.iid_field, of_all[0])
+        raise ConfigError(
+            f"{what} draws users who do not know an item, but all users know item '{token}', so "
+            f"that it would never end; set item_inter_num_interval to '[0,{model.n_users - 1})', "
+            "or take another model"
+        )
+
+
 # Neither parameters nor buffers: annealing of MultiVAE, MacridVAE and LDiffRec, histories of losses
 # of DiffRec, the shuffled users of LINE.
 _TRAINING_STATE = (

@@ -18,9 +18,15 @@ from recbole.config import Config as RecBoleConfig  # noqa: E402
 from recbole.model.abstract_recommender import AutoEncoderMixin  # noqa: E402
 from recbole.utils import InputType, get_model  # noqa: E402
 
-from recbole_darec.backbone.recbole_models import SERVING, why_refused  # noqa: E402
+from recbole_darec.backbone.recbole_models import (  # noqa: E402
+    READING_TABLES,
+    SCORING_OTHERWISE,
+    SERVING,
+    why_refused,
+)
 from recbole_darec.command_line import parse_command_line, value_of  # noqa: E402
 from recbole_darec.embedding.keys import KEYS as EMBEDDING_KEYS  # noqa: E402
+from recbole_darec.fit import require_fit  # noqa: E402
 from recbole_darec.keys import ConfigError, Key, nearest  # noqa: E402
 from recbole_darec.known_keys import (  # noqa: E402
     OWN_KEYS,
@@ -290,6 +296,7 @@ class Config(RecBoleConfig):  # type: ignore[misc]
         check_recbole_values(final)
         if self.alignment_part:
             self.alignment_part.load().check_keys(final)
+            self._require_fit(self.alignment_part, final)
         for name in keys_of_users(self.standalone_part) & USER_SOURCES:
             final[name] = None
         for name in _PATH_KEYS:
@@ -304,6 +311,22 @@ class Config(RecBoleConfig):  # type: ignore[misc]
         self._resolved |= {"model": self.model, "dataset": self.dataset}
         self._check_dataset(final)
         return final
+
+    def _require_fit(self, alignment: Part, final: Mapping[str, Any]) -> None:
+        """What a backbone is found to be once it is built is known of these before texts are read.
+
+        A model of a later RecBole is examined when it is built.
+        """
+        backbone, method = self._backbone_part().load(), alignment.load()
+        adapted = str(self._early("backbone")).removeprefix(ADAPTED)
+        unread = not backbone.fusible or adapted in READING_TABLES
+        unlike = not backbone.by_product or adapted in SCORING_OTHERWISE
+        require_fit(
+            alignment.name,
+            self._early("backbone"),
+            unread=unread and method.fuses_by(final),
+            unlike=unlike and method.widens_by(final),
+        )
 
     def _chosen_parts(self) -> list[Part]:
         backbone = self._backbone_part() if self.has_backbone else None

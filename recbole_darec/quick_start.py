@@ -201,6 +201,8 @@ def build_model(config: Config, train_dataset: Any) -> torch.nn.Module:
         raise ConfigError(
             f"model '{config.model}' needs the package '{error.name}': pip install {error.name}"
         ) from error
+    if config.model == "LINE":
+        compat.require_strangers("model 'LINE'", model, train_dataset)
     compat.keep_clusters(model)
     return model.to(config["device"])
 

@@ -179,6 +179,21 @@ def test_scores_that_nothing_teaches_to_rank_are_refused_before_texts_are_read()
         assert Config("DaRec", config_dict=keys | others)["score"] == "concat"
 
 
+@pytest.mark.parametrize(
+    ("model", "keys", "message"),
+    [
+        ("KAR", {"backbone": "recbole/SimpleX"}, "nothing would be learnt"),
+        ("DaRec", {"backbone": "recbole/SimpleX", "score": "sum"}, "nothing would be learnt"),
+        ("DaRec", {"backbone": "recbole/NeuMF", "score": "concat"}, "does not score by inner"),
+    ],
+)
+def test_parts_that_do_not_go_together_are_refused_before_texts_are_read(model, keys, message):
+    keys |= {"item_text_file": "/nowhere.jsonl"}
+    with pytest.raises(ConfigError, match=message):
+        Config(model, config_dict=keys)
+    assert Config(model, config_dict=keys | {"alignment_weight": 0})["backbone"] == keys["backbone"]
+
+
 def test_a_ranking_of_its_own_is_learnt_where_it_is_scored_alone():
     terms = {
         score: set(DaRec.active_weights(Config("DaRec", config_dict={"score": score})))

@@ -17,11 +17,12 @@ from recbole.utils import init_seed
 from recbole_darec import checkpoint, compat
 from recbole_darec import graph as graph_module
 from recbole_darec.alignment.concatenation import completed
-from recbole_darec.backbone.recbole_models import SERVING
+from recbole_darec.backbone.recbole_models import SCORING_OTHERWISE, SERVING
 from recbole_darec.config import BARE, Config
 from recbole_darec.data.dataset import SideEmbeddingDataset
 from recbole_darec.keys import ConfigError, Key
 from recbole_darec.model.aligned_recommender import AlignedRecommender
+from recbole_darec.quick_start import build_model
 from recbole_darec.registry import FAMILIES, parts
 
 ADAPTED = [f"recbole/{name}" for name in SERVING]
@@ -33,7 +34,7 @@ def own(family):
 
 
 BACKBONES = [*own("backbone"), *ADAPTED]
-NO_PRODUCTS = ("recbole/ConvNCF", "recbole/ENMF", "recbole/NeuMF")
+NO_PRODUCTS = tuple(f"recbole/{name}" for name in SCORING_OTHERWISE)
 IMPOSSIBLE = ("recbole/SimpleX", "KAR")
 PAIRS = [p for p in itertools.product(BACKBONES, own("alignment")) if p != IMPOSSIBLE]
 OF_MODEL = {
@@ -362,7 +363,6 @@ def test_encoders_take_the_rows_that_their_names_speak_of(build, alignment):
         assert encoder(rows).shape == (len(rows), model.dim)
 
 
-# LINE's own sampler of users looks for one who does not know the item, for ever.
 @pytest.mark.parametrize(
     ("backbone", "alignment"), [pair for pair in PAIRS if pair[0] != "recbole/LINE"]
 )
@@ -373,6 +373,15 @@ def test_one_user_and_one_item(build, backbone, alignment):
     assert all_scores(model).isfinite().all()
     assert all(term.isfinite() for term in model.train().calculate_loss(batch))
     assert all(parameter.isfinite().all() for parameter in model.parameters())
+
+
+def test_line_refuses_an_item_that_all_users_know(build, datasets, folder):
+    message = "'{}' draws users .* all users know item '0', .* item_inter_num_interval to '.0,1.'"
+    with pytest.raises(ConfigError, match=message.format("recbole/LINE")):
+        build("DaRec", "recbole/LINE", "single")
+    config = Config("LINE", "single", config_dict={"data_path": str(folder)})
+    with pytest.raises(ConfigError, match=message.format("LINE")):
+        build_model(config, datasets["single"])
 
 
 OWN_KEYS = [

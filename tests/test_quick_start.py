@@ -664,7 +664,8 @@ def test_every_learner_trains(run, learner):
     assert losses[1]["bpr"] < losses[0]["bpr"]
 
 
-def test_a_run_that_is_refused_leaves_no_folder(run, settings):
+def test_a_run_that_is_refused_once_its_model_is_built_leaves_no_folder(run, settings, monkeypatch):
+    monkeypatch.setattr("recbole_darec.config.READING_TABLES", ())
     with pytest.raises(ConfigError, match="changes the representations that are scored"):
         run("KAR", backbone="recbole/SimpleX")
     assert not list(Path(settings["checkpoint_dir"]).iterdir())

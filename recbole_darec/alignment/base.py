@@ -55,6 +55,7 @@ class Alignment(nn.Module, ABC):
         self.dim = dim
         self.users_side, self.items_side = users_side, items_side
         self.generator = torch.Generator().manual_seed(int(config["seed"]))
+        self.fuses, self.widens = self.fuses_by(config), self.widens_by(config)
 
     @classmethod
     def check_keys(cls, config: Mapping[str, Any]) -> None:
@@ -66,6 +67,16 @@ class Alignment(nn.Module, ABC):
         Raises:
             ConfigError: if keys do not go together.
         """
+
+    @classmethod
+    def fuses_by(cls, config: Mapping[str, Any]) -> bool:
+        """Whether it ``fuses`` with this configuration, asked before data and texts are read."""
+        return cls.fuses
+
+    @classmethod
+    def widens_by(cls, config: Mapping[str, Any]) -> bool:
+        """Whether it ``widens`` with this configuration, asked before data and texts are read."""
+        return cls.widens
 
     @classmethod
     def active_weights(cls, config: Mapping[str, Any]) -> dict[str, float]:

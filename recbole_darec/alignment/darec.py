@@ -113,7 +113,7 @@ class DaRec(LossAlignment):
         self.separate = config["structure"] == "separate"
         self.score: str = config["score"]
         self._sample: tuple[Tensor, Tensor] | None = None
-        self._set_score(config)
+        self.semantic_share: float = config["semantic_share"]
         self._build_encoders(config)
         self._build_losses(config)
 
@@ -124,12 +124,21 @@ class DaRec(LossAlignment):
         Raises:
             ConfigError: if semantic shared parts are to be scored that no ranking trains.
         """
-        scored = config["score"] == "concat" and config["alignment_weight"] != 0
-        if scored and not config["rank_weight"]:
+        if cls.widens_by(config) and not config["rank_weight"]:
             raise ConfigError(
                 "key 'score': concat scores semantic shared parts that only L_rank teaches to "
                 "rank, and 'rank_weight' is 0: leave it at 1"
             )
+
+    @classmethod
+    def fuses_by(cls, config: Mapping[str, Any]) -> bool:
+        """See ``Alignment.fuses_by``."""
+        return config["score"] in ("sum", "semantic") and bool(config["alignment_weight"])
+
+    @classmethod
+    def widens_by(cls, config: Mapping[str, Any]) -> bool:
+        """See ``Alignment.widens_by``."""
+        return config["score"] == "concat" and bool(config["alignment_weight"])
 
     @classmethod
     def active_weights(cls, config: Mapping[str, Any]) -> dict[str, float]:
@@ -151,12 +160,6 @@ class DaRec(LossAlignment):
             "L specific": self.semantic_specific,
             "L shared": self.semantic_shared,
         }
-
-    def _set_score(self, config: Mapping[str, Any]) -> None:
-        changed = config["alignment_weight"] != 0
-        self.fuses = self.score in ("sum", "semantic") and changed
-        self.widens = self.score == "concat" and changed
-        self.semantic_share: float = config["semantic_share"]
 
     def _build_encoders(self, config: Mapping[str, Any]) -> None:
         def encoder(d_in: int) -> Projection:

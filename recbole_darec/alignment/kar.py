@@ -53,13 +53,17 @@ class KAR(Alignment):
         require_one_width(users_side, items_side)
         super().__init__(config, dim, users_side, items_side)
         self.weight: float = config["alignment_weight"]
-        self.fuses = self.weight != 0
         self.shared = self._experts(config["kar_shared_experts"])
         self.users_experts = self._experts(config["kar_specific_experts"])
         self.items_experts = self._experts(config["kar_specific_experts"])
         total = config["kar_shared_experts"] + config["kar_specific_experts"]
         self.users_gate = Projection(users_side.dim, total, self.generator, layers=1)
         self.items_gate = Projection(items_side.dim, total, self.generator, layers=1)
+
+    @classmethod
+    def fuses_by(cls, config: Mapping[str, Any]) -> bool:
+        """See ``Alignment.fuses_by``."""
+        return bool(config["alignment_weight"])
 
     def _experts(self, count: int) -> nn.ModuleList:
         width = self.users_side.dim

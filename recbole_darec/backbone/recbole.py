@@ -18,6 +18,7 @@ from torch.func import functional_call
 from recbole_darec import compat
 from recbole_darec.backbone.base import Backbone
 from recbole_darec.backbone.output import CollaborativeOutput
+from recbole_darec.backbone.recbole_models import READING_TABLES
 from recbole_darec.gather import add_to_rows, rows_of, split_rows
 from recbole_darec.graph import BipartiteGraph
 from recbole_darec.keys import ConfigError
@@ -67,11 +68,13 @@ class RecBoleBackbone(Backbone):
         self.name = str(config["backbone"]).removeprefix(PREFIX)
         with compat.recboles_refusals(self.name, config):
             model = get_model(self.name)(config, dataset)
-        self.fusible = self.name != "SimpleX"  # its loss reads items in its tables
+        self.fusible = self.name not in READING_TABLES
         self.reads_batch = self.rows_cost = self.name == "SimpleX"
         self._sampling: Mapping[str, Any] = config["train_neg_sample_args"]
         self._tables = _embedding_tables(self.name, model)
         self._arguments = () if self.name in _TABLES else _forward_arguments(self.name, model)
+        if self.name == "LINE":
+            compat.require_strangers(f"backbone '{PREFIX}LINE'", model, dataset)
         if self.name == "NCL":
             _require_clustering(config, graph)
             compat.keep_clusters(model)

@@ -17,6 +17,11 @@ SERVING = (
     "SpectralCF",
 )
 
+# Their losses read items in their tables, whatever is made of them.
+READING_TABLES = ("SimpleX",)
+# They score a pair by a network.
+SCORING_OTHERWISE = ("ConvNCF", "ENMF", "NeuMF")
+
 _REFUSED = {
     "it learns no embeddings at all": (
         *("ADMMSLIM", "AsymKNN", "EASE", "ItemKNN", "NCEPLRec", "Pop", "Random", "SLIMElastic"),

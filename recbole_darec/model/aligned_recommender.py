@@ -11,6 +11,7 @@ from torch import Tensor
 from recbole_darec.alignment.base import Alignment
 from recbole_darec.backbone.base import Backbone
 from recbole_darec.backbone.output import CollaborativeOutput
+from recbole_darec.fit import require_fit
 from recbole_darec.keys import ConfigError
 from recbole_darec.model.representation_recommender import RepresentationRecommender
 from recbole_darec.registry import alignment_class, backbone_class
@@ -118,16 +119,10 @@ def _build_alignment(config: Any, dataset: Any, backbone: Backbone) -> Alignment
             dataset.side_embeddings(dataset.iid_field),
         )
         alignment.prepare(backbone.ego().shape[1])
-    if alignment.fuses and not backbone.fusible:
-        raise ConfigError(
-            f"'{config.alignment_part.name}' changes the representations that are scored, but the "
-            f"objective of backbone '{config['backbone']}' does not read them, so that nothing "
-            "would be learnt; take another backbone, or one of the alignments by loss terms alone"
-        )
-    if alignment.widens and not backbone.by_product:
-        raise ConfigError(
-            f"'{config.alignment_part.name}' puts representations beside those of the backbone, "
-            f"but backbone '{config['backbone']}' does not score by inner products; take another "
-            "one, or score the backbone alone"
-        )
+    require_fit(
+        config.alignment_part.name,
+        config["backbone"],
+        unread=alignment.fuses and not backbone.fusible,
+        unlike=alignment.widens and not backbone.by_product,
+    )
     return alignment
