@@ -63,6 +63,10 @@ def scorers(run: Run, new: NewItems, users: np.ndarray) -> dict[str, np.ndarray]
         "random": np.random.default_rng(0).random((len(users), len(new.ids))),
         "raw text, mean cosine with the history": history @ cosines / history.sum(axis=1),
     }
+    whole = run.model.represent(new.vectors)
+    if whole is not None:
+        rows = whole.detach().cpu().numpy()
+        return found | {"the model's own vector of the text": vectors @ rows.T}
     for space, words in SPACES.items():
         for count in NEIGHBORS:
             rows = new_item_vectors(run, new, count, space)

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType
@@ -43,6 +44,17 @@ class RepresentationRecommender(GeneralRecommender, ABC):  # type: ignore[misc]
     @abstractmethod
     def loss_terms(self, interaction: Any) -> dict[str, Tensor]:
         """Named, weighted, scalar terms of the objective on a pairwise batch."""
+
+    def represent(self, vectors: np.ndarray) -> Tensor | None:
+        """Items that were not in training, as ``forward`` would have them; by itself None.
+
+        Args:
+            vectors: their raw semantic vectors, ``(m, d_L)``.
+
+        Returns:
+            Their representations ``(m, d)``, or None if a text alone does not give any.
+        """
+        return None
 
     def calculate_loss(self, interaction: Any) -> tuple[Tensor, ...]:
         """The terms of ``loss_terms``, which RecBole's trainer sums.

@@ -20,10 +20,12 @@ from recbole_darec.embedding.text import file_source
 from recbole_darec.inference.vectors import scored_vectors
 from recbole_darec.keys import ConfigError
 from recbole_darec.load import Run
+from recbole_darec.model.representation_recommender import RepresentationRecommender
 
 SPACES = ("raw", "shared")
 _TITLE = 60
 _ROUNDING = 1e-6
+_NEVER = RepresentationRecommender.represent
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class NewItems:
         """Read texts (as ``item_text_file``) or, if the run has such, vectors by external id.
 
         Args:
-            run: a run with an alignment.
+            run: a run with an alignment, or of a model of text alone.
             path: the file.
             id_column: of the ids; default as for ``item_text_file`` of the run.
             text_column: of the texts; likewise.
@@ -119,10 +121,11 @@ def new_item_vectors(
     Each is the mean of the scored vectors of those items of the run that are nearest to it on the
     semantic side, weighted by the cosine. The mean of several vectors is shorter than they are, so
     that a new item rarely outranks all known ones. Columns that a text has by itself
-    (``Alignment.beside``) are its own, not a mean.
+    (``Alignment.beside``) are its own, not a mean. A model of text alone (AlphaRec) has a vector
+    for any text, so that neighbours and space do not count.
 
     Args:
-        run: a run with an alignment.
+        run: a run with an alignment, or of a model of text alone.
         new: the new items.
         neighbors: items of the run to average.
         space: where they are near: ``raw``, the texts' own embeddings less the mean of the run's
@@ -138,6 +141,10 @@ def new_item_vectors(
         raise ValueError(f"space is {space!r}; expected one of {', '.join(SPACES)}")
     items = scored_vectors(run.model)[1].cpu().numpy()
     model: Any = run.model
+    whole = model.represent(new.vectors)
+    if whole is not None:
+        represented: np.ndarray = whole.cpu().numpy().astype(items.dtype)
+        return represented
     alignment = model.alignment
     known, query = _semantic_rows(run, new.vectors, space)
     rows = np.flatnonzero(alignment.items_side.present.cpu().numpy() & known.any(axis=1))
@@ -180,8 +187,9 @@ def _semantic_rows(run: Run, vectors: np.ndarray, space: str) -> tuple[np.ndarra
 
 
 def _require_text(run: Run) -> None:
-    if getattr(run.model, "alignment", None) is None:
+    represents = getattr(type(run.model), "represent", _NEVER) is not _NEVER
+    if getattr(run.model, "alignment", None) is None and not represents:
         raise ConfigError(
-            f"model {run.metrics['model']} has no alignment, which new items are placed by: "
-            "use a run of DaRec or of another alignment"
+            f"model {run.metrics['model']} has no place for new items: use a run of DaRec, of "
+            "another alignment or of AlphaRec"
         )

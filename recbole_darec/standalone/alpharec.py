@@ -92,6 +92,12 @@ class AlphaRec(RepresentationRecommender):
         nodes = self.graph.smooth(ego, self.n_layers)  # their sum, which has the mean's direction
         return CollaborativeOutput(*self.graph.split(F.normalize(nodes)))
 
+    def represent(self, vectors: np.ndarray) -> Tensor:
+        """See ``RepresentationRecommender.represent``: what an item without interactions has."""
+        rows = torch.as_tensor(vectors, dtype=self.semantic.dtype, device=self.semantic.device)
+        projected: Tensor = self.projection(rows)
+        return F.normalize(projected)
+
     def loss_terms(self, interaction: Any) -> dict[str, Tensor]:
         """InfoNCE of each positive item against the batch's negative and further sampled ones."""
         output = self.forward()

@@ -12,6 +12,7 @@ from recbole_darec.keys import ConfigError
 from recbole_darec.load import load
 from recbole_darec.recommend.new_items import NewItems, new_item_vectors
 from recbole_darec.recommend.recommender import Recommender
+from recbole_darec.standalone.alpharec import AlphaRec
 
 TEXTS = {"new1": "Star Wars again (1999). Genres: Action Sci-Fi", "new2": "A quiet romance"}
 
@@ -48,6 +49,20 @@ def test_a_text_of_a_known_item_lands_on_that_item(finished, model, overrides):
     new = NewItems(np.array(list("abcd")), np.array([""] * 4, dtype=object), raw)
     found = new_item_vectors(run, new, neighbors=1)
     np.testing.assert_allclose(found, scored_vectors(run.model)[1][5:9], atol=1e-5)
+
+
+def test_a_model_of_text_alone_has_a_new_item_where_it_has_one_without_interactions(finished):
+    run = load(finished("AlphaRec", eval_args={"split": {"RS": [0.02, 0.02, 0.96]}}))
+    side = run.dataset.side_embeddings("item_id")
+    degrees = run.model.graph.degrees()[run.model.n_users :]
+    rows = torch.nonzero((degrees == 0) & side.present).flatten()
+    assert len(rows) > 1
+    ids = np.array([f"new{row}" for row in rows])
+    new = NewItems(ids, np.array([""] * len(rows), dtype=object), side.table[rows].numpy())
+    expected = scored_vectors(run.model)[1][rows]
+    np.testing.assert_allclose(new_item_vectors(run, new), expected, atol=1e-6)
+    table = Recommender(run).add_items(new).recommend(k=5, only_new=True).table
+    assert set(table["item_id"]) <= set(ids)
 
 
 @pytest.mark.parametrize("transform", ["none", "center", "whiten"])
@@ -217,9 +232,16 @@ def test_items_are_added_to_those_added_before(finished):
         recommender.add_items({"new1": "again"})
 
 
+def test_a_model_without_a_vector_for_any_text_is_named(finished, monkeypatch):
+    run = finished("AlphaRec", epochs=0)
+    monkeypatch.delattr(AlphaRec, "represent")
+    with pytest.raises(ConfigError, match="model AlphaRec has no place for new items: use a run"):
+        Recommender(run).add_items(TEXTS)
+
+
 def test_mistakes(finished, tmp_path):
-    for model in ("BPR", "AlphaRec"):
-        with pytest.raises(ConfigError, match=f"model {model} has no alignment, which new items"):
+    for model in ("BPR", "Backbone"):
+        with pytest.raises(ConfigError, match=f"model {model} has no place for new items"):
             Recommender(finished(model, epochs=0)).add_items(TEXTS)
     recommender = Recommender(finished())
     with pytest.raises(ConfigError, match="new items 50 are in the run's data already"):
