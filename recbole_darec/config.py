@@ -318,12 +318,12 @@ class Config(RecBoleConfig):  # type: ignore[misc]
         A model of a later RecBole is examined when it is built.
         """
         backbone, method = self._backbone_part().load(), alignment.load()
-        adapted = str(self._early("backbone")).removeprefix(ADAPTED)
-        unread = not backbone.fusible or adapted in READING_TABLES
-        unlike = not backbone.by_product or adapted in SCORING_OTHERWISE
+        name = str(self._early("backbone"))
+        unread = not backbone.fusible or name in {ADAPTED + model for model in READING_TABLES}
+        unlike = not backbone.by_product or name in {ADAPTED + m for m in SCORING_OTHERWISE}
         require_fit(
             alignment.name,
-            self._early("backbone"),
+            name,
             unread=unread and method.fuses_by(final),
             unlike=unlike and method.widens_by(final),
         )

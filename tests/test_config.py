@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from recbole_darec import compat
 from recbole_darec.alignment.darec import DaRec
+from recbole_darec.alignment.rlmrec_con import RLMRecCon
+from recbole_darec.backbone.mf import MF
 from recbole_darec.command_line import literal
 from recbole_darec.config import Config
 from recbole_darec.keys import ConfigError, Key
@@ -192,6 +194,24 @@ def test_parts_that_do_not_go_together_are_refused_before_texts_are_read(model, 
     with pytest.raises(ConfigError, match=message):
         Config(model, config_dict=keys)
     assert Config(model, config_dict=keys | {"alignment_weight": 0})["backbone"] == keys["backbone"]
+
+
+@pytest.mark.parametrize(
+    ("part", "attribute", "model", "keys", "message"),
+    [
+        (MF, "by_product", "DaRec", {"backbone": "MF", "score": "concat"}, "score by inner"),
+        (MF, "fusible", "KAR", {"backbone": "MF"}, "nothing would be learnt"),
+        (RLMRecCon, "fuses", "RLMRecCon", {"backbone": "recbole/SimpleX"}, "nothing would be"),
+        (RLMRecCon, "widens", "RLMRecCon", {"backbone": "recbole/ENMF"}, "score by inner"),
+    ],
+)
+def test_what_parts_say_of_themselves_counts_before_texts_are_read(
+    monkeypatch, part, attribute, model, keys, message
+):
+    Config(model, config_dict=keys)
+    monkeypatch.setattr(part, attribute, not getattr(part, attribute))
+    with pytest.raises(ConfigError, match=message):
+        Config(model, config_dict=keys)
 
 
 def test_a_ranking_of_its_own_is_learnt_where_it_is_scored_alone():

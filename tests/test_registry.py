@@ -17,6 +17,12 @@ from recbole_darec.keys import Key
 class Mine(Alignment):
     keys = {"mine_weight": Key(float, low=0)}
 """
+OTHER = """
+from recbole_darec.backbone.mf import MF
+
+class Other(MF):
+    keys = {}
+"""
 CACHES = (parts, known_keys.part_keys, known_keys.declared_keys, known_keys.all_key_names)
 
 
@@ -52,6 +58,18 @@ def test_a_sound_part_is_found_with_its_keys_and_its_yaml(install):
     assert part.load().__module__ == "sound_mine"
     assert part.properties() == site / "Mine.yaml"
     assert known_keys.part_keys()["mine_weight"].low == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "keys"), [("ENMF", "DaRec", {"score": "concat"}), ("SimpleX", "KAR", {})]
+)
+def test_a_backbone_that_has_the_name_of_one_of_recboles_is_another(install, name, model, keys):
+    module = f"others_{name}"
+    site = install("others", name, f"{module}:Other", "backbone", **{module: OTHER})
+    (site / f"{name}.yaml").write_text("")
+    assert Config(model, config_dict=keys | {"backbone": name})["backbone"] == name
+    with pytest.raises(ConfigError, match=f"backbone 'recbole/{name}' does not"):
+        Config(model, config_dict=keys | {"backbone": f"recbole/{name}"})
 
 
 def test_a_part_that_needs_a_package_when_it_is_built(install, run):

@@ -135,7 +135,8 @@ def new_item_vectors(
 
     Raises:
         ValueError: if the space is none of these.
-        ConfigError: if the run's alignment has no shared space and ``shared`` is asked for.
+        ConfigError: if the run's alignment has no shared space and ``shared`` is asked for, or
+            if the model has no alignment and represents no text.
     """
     if space not in SPACES:
         raise ValueError(f"space is {space!r}; expected one of {', '.join(SPACES)}")
@@ -145,7 +146,9 @@ def new_item_vectors(
     if whole is not None:
         represented: np.ndarray = whole.cpu().numpy().astype(items.dtype)
         return represented
-    alignment = model.alignment
+    alignment = getattr(model, "alignment", None)
+    if alignment is None:
+        raise _no_place(run)
     known, query = _semantic_rows(run, new.vectors, space)
     rows = np.flatnonzero(alignment.items_side.present.cpu().numpy() & known.any(axis=1))
     if not len(rows):
@@ -189,7 +192,11 @@ def _semantic_rows(run: Run, vectors: np.ndarray, space: str) -> tuple[np.ndarra
 def _require_text(run: Run) -> None:
     represents = getattr(type(run.model), "represent", _NEVER) is not _NEVER
     if getattr(run.model, "alignment", None) is None and not represents:
-        raise ConfigError(
-            f"model {run.metrics['model']} has no place for new items: use a run of DaRec, of "
-            "another alignment or of AlphaRec"
-        )
+        raise _no_place(run)
+
+
+def _no_place(run: Run) -> ConfigError:
+    return ConfigError(
+        f"model {run.metrics['model']} has no place for new items: use a run of DaRec, of another "
+        "alignment or of AlphaRec"
+    )

@@ -1,4 +1,4 @@
-"""Short runs of all models of this package on one device: prints what each came to as JSON.
+"""Short runs of this package's models on one device: prints what each came to as JSON.
 
 Usage: ``python device_runs.py cpu|simulated FOLDER LIBRARY`` with a folder to write data and runs
 into and the compiled ``simulated_device.cpp``.
@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
 from recbole_darec.analysis.study import analyze
 from recbole_darec.config import Config
@@ -23,8 +22,19 @@ from recbole_darec.quick_start import run_recbole_darec
 from recbole_darec.recommend.new_items import NewItems, new_item_vectors
 from recbole_darec.registry import BARE, parts
 
-# The last three are RecBole's, of tables; its others have COO graphs, which the device lacks.
-BACKBONES = (*parts("backbone"), "recbole/BPR", "recbole/NeuMF", "recbole/SimpleX")
+
+def own(family: str) -> list[str]:
+    """Names of this package's parts, without those of others."""
+    return [p.name for p in parts(family).values() if p.target.startswith("recbole_darec.")]
+
+
+# Of RecBole's serving models those of tables; the device lacks ConvNCF's convolution and the COO
+# graphs of the others.
+BACKBONES = (
+    *own("backbone"),
+    *(f"recbole/{name}" for name in ("BPR", "ENMF", "LINE", "NeuMF", "SimpleX")),
+)
+NO_VECTORS = ("recbole/ENMF", "recbole/NeuMF")
 VARIANTS: dict[str, dict[str, Any]] = {
     "sum": {"score": "sum"},
     "concat": {"score": "concat"},
@@ -37,11 +47,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
 RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     f"{model} on {backbone}": (model, {"backbone": backbone})
     for backbone in BACKBONES
-    for model in (BARE, *parts("alignment"))
+    for model in (BARE, *own("alignment"))
     if (model, backbone) != ("KAR", "recbole/SimpleX")
 }
 RUNS |= {f"DaRec, {variant}": ("DaRec", keys) for variant, keys in VARIANTS.items()}
-RUNS |= {model: (model, {}) for model in parts("standalone")}
+RUNS |= {model: (model, {}) for model in own("standalone")}
 SMALL = {
     "epochs": 2,
     "embedding_size": 8,
@@ -93,6 +103,8 @@ class Device:
 
 def take(library: str) -> None:
     """Let every run be on the simulated device."""
+    from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
+
     _setup_privateuseone_for_python_backend("simulated", backend_module=Device())
     torch.ops.load_library(library)
     device = torch.device("simulated", 0)
@@ -123,13 +135,13 @@ def write_data(folder: Path) -> np.ndarray:
 
 
 def came_to(model: str, keys: dict[str, Any], vectors: np.ndarray) -> dict[str, Any]:
-    """Losses, metrics and vectors of one run, which is loaded and analysed too."""
+    """Losses, metrics and a new item of one run, whose analysis has to run through."""
     folder = run_recbole_darec(model, "small", config_dict=keys)["run_folder"]
     run = load(folder)
     analyze(run)
     numbers = [value for epoch in run.metrics["train_losses"] for value in epoch.values()]
     numbers += run.metrics["test_result"].values()
-    if run.config.uses_text and keys.get("backbone") != "recbole/NeuMF":
+    if run.config.uses_text and keys.get("backbone") not in NO_VECTORS:
         new = NewItems(np.array(["new"]), np.array([""], dtype=object), vectors[:1])
         numbers += new_item_vectors(run, new)[0].tolist()
     return {"numbers": numbers, "device": next(run.model.parameters()).device.type}

@@ -1,6 +1,7 @@
 // A device for tests where there is no GPU: PyTorch's spare backend "PrivateUse1", whose memory is the
 // host's and whose kernels are the CPU's. Like a GPU it refuses tensors and generators of another
-// device, which code that only ever ran on a CPU may pass without being found out.
+// device, which code that only ever ran on a CPU may pass without being found out. Unlike one it takes
+// numbers of the CPU (tensors without dimensions) in all operators, except as an index.
 
 #include <ATen/ATen.h>
 #include <ATen/EmptyTensor.h>
@@ -125,18 +126,19 @@ class Call {
 
  private:
   IValue moved(const IValue& value, const std::string& name) {
-    // As on a GPU, indices may lie on the host.
-    const bool anywhere = name == "indices";
-    if (value.isTensor()) return moved(value.toTensor(), anywhere);
+    if (value.isTensor()) return moved(value.toTensor(), name != "index");
     if (value.isTensorList()) {
       c10::List<Tensor> list;
-      for (const Tensor& x : value.toTensorVector()) list.push_back(moved(x, anywhere));
+      for (const Tensor& x : value.toTensorVector()) list.push_back(moved(x, false));
       return list;
     }
     if (value.isOptionalTensorList()) {
+      // The indices of x[...], which may lie on the host for a GPU too.
       c10::List<Maybe<Tensor>> list;
-      for (const Maybe<Tensor>& x : value.toOptionalTensorVector())
-        list.push_back(x ? Maybe<Tensor>(moved(*x, anywhere)) : std::nullopt);
+      for (const Maybe<Tensor>& x : value.toOptionalTensorVector()) {
+        if (x) pairs_.emplace_back(*x, on_cpu(*x));
+        list.push_back(x ? Maybe<Tensor>(pairs_.back().second) : std::nullopt);
+      }
       return list;
     }
     if (value.isDevice() && value.toDevice().type() == kDevice) return c10::Device(at::kCPU);
@@ -145,10 +147,10 @@ class Call {
     return value;
   }
 
-  Tensor moved(const Tensor& x, bool anywhere) {
+  Tensor moved(const Tensor& x, bool may_be_number) {
     pairs_.emplace_back(x, on_cpu(x));
-    // A number may be a tensor of the CPU.
-    if (x.defined() && !on_device(x) && x.dim() && !anywhere) on_host_ = true;
+    const bool number = may_be_number && x.defined() && !x.dim();
+    if (x.defined() && !on_device(x) && !number) on_host_ = true;
     return pairs_.back().second;
   }
 

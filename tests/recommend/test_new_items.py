@@ -234,8 +234,13 @@ def test_items_are_added_to_those_added_before(finished):
 
 def test_a_model_without_a_vector_for_any_text_is_named(finished, monkeypatch):
     run = finished("AlphaRec", epochs=0)
+    message = "model AlphaRec has no place for new items: use a run of DaRec"
+    with monkeypatch.context() as patch:
+        patch.setattr(AlphaRec, "represent", lambda self, vectors: None)
+        with pytest.raises(ConfigError, match=message):
+            Recommender(run).add_items(TEXTS)
     monkeypatch.delattr(AlphaRec, "represent")
-    with pytest.raises(ConfigError, match="model AlphaRec has no place for new items: use a run"):
+    with pytest.raises(ConfigError, match=message):
         Recommender(run).add_items(TEXTS)
 
 
