@@ -313,9 +313,9 @@ class Config(RecBoleConfig):  # type: ignore[misc]
         return final
 
     def _require_fit(self, alignment: Part, final: Mapping[str, Any]) -> None:
-        """What a backbone is found to be once it is built is known of these before texts are read.
+        """Refuse an alignment and a backbone that are known not to go together.
 
-        A model of a later RecBole is examined when it is built.
+        A model of a later RecBole is not known; it is examined when it is built.
         """
         backbone, method = self._backbone_part().load(), alignment.load()
         name = str(self._early("backbone"))

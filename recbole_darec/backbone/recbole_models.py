@@ -19,7 +19,7 @@ SERVING = (
 
 # Their losses read items in their tables, whatever is made of them.
 READING_TABLES = ("SimpleX",)
-# They score a pair by a network.
+# Their scores are weighted products or a network's output, not inner products.
 SCORING_OTHERWISE = ("ConvNCF", "ENMF", "NeuMF")
 
 _REFUSED = {

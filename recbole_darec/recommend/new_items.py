@@ -50,7 +50,7 @@ class NewItems:
             ConfigError: if there are none or one is empty, the run's items have precomputed
                 vectors, or its model has no text.
         """
-        _require_text(run)
+        _require_place(run)
         # Ids are texts in the dataset: 50 would pass for another item than '50'.
         texts = {str(identity): text for identity, text in texts.items()}
         if str(side_source(run.config, "item")).endswith("embedding_file"):
@@ -86,7 +86,7 @@ class NewItems:
         Raises:
             ConfigError: if the file cannot be read, or as ``from_texts``.
         """
-        _require_text(run)
+        _require_place(run)
         path = Path(path)
         if str(side_source(run.config, "item")).endswith("embedding_file"):
             ids, vectors = load_embeddings(path, "new_items")
@@ -140,17 +140,23 @@ def new_item_vectors(
     """
     if space not in SPACES:
         raise ValueError(f"space is {space!r}; expected one of {', '.join(SPACES)}")
-    items = scored_vectors(run.model)[1].cpu().numpy()
     model: Any = run.model
     whole = model.represent(new.vectors)
     if whole is not None:
-        represented: np.ndarray = whole.cpu().numpy().astype(items.dtype)
+        represented: np.ndarray = whole.cpu().numpy()
         return represented
-    alignment = getattr(model, "alignment", None)
-    if alignment is None:
+    if getattr(model, "alignment", None) is None:
         raise _no_place(run)
+    return _among_neighbors(run, new, neighbors, space)
+
+
+def _among_neighbors(run: Run, new: NewItems, neighbors: int, space: str) -> np.ndarray:
+    """Means of the nearest known items' scored vectors, and the texts' own columns beside."""
+    model: Any = run.model
+    items = scored_vectors(model)[1].cpu().numpy()
     known, query = _semantic_rows(run, new.vectors, space)
-    rows = np.flatnonzero(alignment.items_side.present.cpu().numpy() & known.any(axis=1))
+    present = model.alignment.items_side.present.cpu().numpy()
+    rows = np.flatnonzero(present & known.any(axis=1))
     if not len(rows):
         raise ConfigError("new items are placed by the run's items, but all have the same text")
     index = NearestNeighbors(n_neighbors=min(neighbors, len(rows)))
@@ -159,7 +165,7 @@ def new_item_vectors(
     weights = np.maximum(1 - np.square(distances) / 2, 1e-6)
     weights /= weights.sum(axis=1, keepdims=True)
     mean: np.ndarray = (weights[:, :, None] * items[rows[found]]).sum(axis=1)
-    own = alignment.beside(model.backbone(), new.vectors)
+    own = model.alignment.beside(model.backbone(), new.vectors)
     if own is not None:
         mean[:, -own.shape[1] :] = own.cpu().numpy()
     return mean.astype(items.dtype)
@@ -189,7 +195,7 @@ def _semantic_rows(run: Run, vectors: np.ndarray, space: str) -> tuple[np.ndarra
     return known, asked
 
 
-def _require_text(run: Run) -> None:
+def _require_place(run: Run) -> None:
     represents = getattr(type(run.model), "represent", _NEVER) is not _NEVER
     if getattr(run.model, "alignment", None) is None and not represents:
         raise _no_place(run)
