@@ -36,6 +36,9 @@ files of this package and of RecBole. All keys of
   their `train_batch_size` and `train_neg_sample_args` RecBole keeps, so that others are refused.
 - With `benchmark_filename` RecBole filters nothing: a warning tells of a `val_interval` or an
   `..._inter_num_interval`. Interactions without a user or an item id are refused.
+- RecBole reads its own copy of `ml-100k`, whatever `data_path` says; a warning tells of a folder of
+  that name there.
+- A value that stands twice in `topk` or `metrics` is refused.
 - `checkpoint_dir` holds a folder for each run.
 - With `resume` a run keeps its configuration; only where its data, texts, vectors and devices are
   now (`data_path`, `item_embedding_file`, `use_gpu`, ...) may be given. Other ids or interactions

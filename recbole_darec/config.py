@@ -37,6 +37,7 @@ from recbole_darec.known_keys import (  # noqa: E402
     all_key_names,
     declared_keys,
     general_keys,
+    keys_of,
     keys_of_users,
     part_keys,
     readers,
@@ -335,9 +336,11 @@ class Config(RecBoleConfig):  # type: ignore[misc]
     def _declared_keys(self) -> dict[str, Key]:
         keys = {**RECBOLE_KEYS, **OWN_KEYS}
         keys |= RECOMMENDER_KEYS if self.has_backbone else {}
+        if self.standalone_part and "embedding_size" in self.internal_config_dict:
+            keys["embedding_size"] = RECOMMENDER_KEYS["embedding_size"]
         keys |= EMBEDDING_KEYS if self.uses_text else {}
         for part in self._chosen_parts():
-            keys |= part.load().keys
+            keys |= keys_of(part)
         return keys
 
     def _require_defaults(self, final: Mapping[str, Any]) -> None:

@@ -92,7 +92,8 @@ RECOMMENDER_KEYS: Mapping[str, Key] = {
     "backbone": Key(str),
     "embedding_size": Key(int, low=1, high=4096),
 }
-
+_NUMBERS = {int, float}
+_KEYS_OF_ALL = {**RECBOLE_KEYS, **OWN_KEYS, **RECOMMENDER_KEYS, **EMBEDDING_KEYS}
 
 # What RecBole reads of any general recommender's run without a default in a yaml file.
 _WITHOUT_DEFAULT = {"model", "dataset", "nproc", "encoding", "tail_ratio"}
@@ -133,7 +134,31 @@ def _names_in_yaml(file: Path) -> list[str]:
 @cache
 def declared_keys() -> Mapping[str, Key]:
     """Every key whose type and range are declared, whichever model is chosen."""
-    return {**RECBOLE_KEYS, **OWN_KEYS, **RECOMMENDER_KEYS, **EMBEDDING_KEYS, **part_keys()}
+    return {**_KEYS_OF_ALL, **part_keys()}
+
+
+def keys_of(part: Part) -> Mapping[str, Key]:
+    """The keys that a part declares.
+
+    Raises:
+        ConfigError: if a third party's cannot be loaded, or gives a key of RecBole or of this
+            package another type, with which that key would be read for every other model.
+    """
+    keys: Mapping[str, Key] = part.load().keys
+    for name, key in keys.items() if part.package else ():
+        first = _keys_of_ours().get(name)
+        if first is not None and first.kind is not key.kind and {first.kind, key.kind} != _NUMBERS:
+            raise ConfigError(
+                f"{part} declares key '{name}' as {key.describe()}, which elsewhere is "
+                f"{first.describe()}; rename it there"
+            )
+    return keys
+
+
+@cache
+def _keys_of_ours() -> Mapping[str, Key]:
+    ours = [part for family in FAMILIES for part in parts(family).values() if not part.package]
+    return {name: key for part in ours for name, key in part.load().keys.items()} | _KEYS_OF_ALL
 
 
 @cache
@@ -145,12 +170,12 @@ def part_keys() -> Mapping[str, Key]:
 def _keys_by_part() -> Iterator[tuple[str, Mapping[str, Key]]]:
     """Declared keys of each registered part by its name.
 
-    A third party's part that cannot be loaded is left out with a warning: it must not stop models
+    A third party's part that cannot be used is left out with a warning: it must not stop models
     that do not use it.
     """
     for part in (part for family in FAMILIES for part in parts(family).values()):
         try:
-            yield part.name, part.load().keys
+            yield part.name, keys_of(part)
         except ConfigError as error:
             getLogger().warning(f"left out: {error}")
 

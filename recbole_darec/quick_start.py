@@ -27,6 +27,7 @@ from recbole_darec.keys import ConfigError
 from recbole_darec.logger import end_log, init_logger
 from recbole_darec.moved import MOVABLE
 from recbole_darec.run_folder import RunFolder
+from recbole_darec.sole_user import sole_user
 from recbole_darec.trainer import EpochCallback, RunTrainer, make_trainer
 
 Result = dict[str, Any]
@@ -62,7 +63,8 @@ def run_recbole_darec(
         ``best_valid_result``, ``test_result``) and ``run_folder``.
 
     Raises:
-        ConfigError: if the configuration or the data are wrong; before any training.
+        ConfigError: if the configuration or the data are wrong, or the run to resume is still
+            running; before any training. Later, if a loss or the validation score is no number.
     """
     config = Config(model, dataset, config_file_list, config_dict, command_line)
     if config["resume"]:
@@ -77,7 +79,8 @@ def run_recbole_darec(
         check_side_configuration(config)
         folder = RunFolder.create(config)
     try:
-        return _run(config, folder, saved, callback_fn, tested, loaded)
+        with sole_user(folder.path, "start a new run"):
+            return _run(config, folder, saved, callback_fn, tested, loaded)
     finally:
         end_log()
 
@@ -222,9 +225,9 @@ def _warn_of_warm_up(config: Config, steps: int) -> None:
     warm_up = (config["alignment_warmup"] or 0) if config.alignment_part else 0
     if config["alignment_weight"] and steps < warm_up:
         getLogger().warning(
-            f"The best epoch came after {steps} steps, within alignment_warmup ({warm_up}): the "
-            f"alignment had reached {steps / warm_up:.0%} of its weight; with data this small set "
-            "alignment_warmup to less"
+            f"The epoch that was kept came after {steps} steps, within alignment_warmup "
+            f"({warm_up}): the alignment had reached {steps / warm_up:.0%} of its weight; with "
+            "data this small set alignment_warmup to less"
         )
 
 

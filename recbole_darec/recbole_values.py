@@ -72,6 +72,9 @@ def _check_lists(final: Mapping[str, Any]) -> None:
     cuts = final["topk"]
     if not cuts or not all(type(k) is int and k > 0 for k in cuts):
         raise ConfigError(f"key 'topk' is {cuts}; expected whole numbers above 0, such as [10, 20]")
+    for key, values in (("metrics", [name.lower() for name in final["metrics"]]), ("topk", cuts)):
+        if len(set(values)) < len(values):
+            raise ConfigError(f"key '{key}' is {final[key]}, which names one twice; leave it out")
 
     files = final.get("benchmark_filename")
     if files and (len(files) != 3 or not all(isinstance(name, str) for name in files)):
@@ -144,11 +147,14 @@ def _check_eval_args(final: Mapping[str, Any]) -> None:
         )
 
 
-def has_test_part(final: Mapping[str, Any]) -> bool:
-    """Whether ``eval_args`` or the benchmark files leave anything for the test."""
+def has_part(final: Mapping[str, Any], phase: str) -> bool:
+    """Whether ``eval_args`` or the benchmark files ask for a part ``valid`` or ``test``."""
+    if final["benchmark_filename"]:
+        return True
     ((_, shares),) = final["eval_args"]["split"].items()
-    without = shares == "valid_only" or (isinstance(shares, list) and not shares[2])
-    return bool(final["benchmark_filename"]) or not without
+    if isinstance(shares, list):
+        return bool(shares[1 if phase == "valid" else 2])
+    return shares in ("valid_and_test", f"{phase}_only")
 
 
 def _check_split(split: Any, order: Any) -> None:

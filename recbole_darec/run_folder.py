@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import uuid
@@ -13,7 +14,7 @@ from typing import Any
 import yaml
 from recbole.utils import get_local_time
 
-from recbole_darec.atomic import replacing
+from recbole_darec.atomic import json_text, replacing
 from recbole_darec.config import Config
 from recbole_darec.earlier import earlier_values
 from recbole_darec.keys import ConfigError
@@ -105,9 +106,13 @@ class RunFolder:
 
     def write_metrics(self, metrics: dict[str, Any]) -> None:
         """Write ``metrics.json``."""
-        self.write_text("metrics.json", json.dumps(metrics, indent=2) + "\n")
+        self.write_text("metrics.json", json_text(metrics, indent=2))
 
     def read_metrics(self) -> dict[str, Any]:
-        """Read ``metrics.json``."""
+        """Read ``metrics.json``; a metric that is null there is not a number."""
         metrics: dict[str, Any] = json.loads(self.metrics.read_text("utf-8"))
+        for part in ("best_valid_result", "test_result"):
+            if isinstance(metrics, dict) and metrics.get(part):
+                found = metrics[part].items()
+                metrics[part] = {k: math.nan if v is None else v for k, v in found}
         return metrics

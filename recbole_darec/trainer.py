@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -243,9 +244,15 @@ class RunTrainer(Trainer):  # type: ignore[misc]
 
     def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> Any:
         started = perf_counter()
-        scored = super()._valid_epoch(valid_data, show_progress)
+        score, result = super()._valid_epoch(valid_data, show_progress)
         self.eval_seconds.append(perf_counter() - started)
-        return scored
+        if not math.isfinite(score):
+            raise ConfigError(
+                f"valid_metric '{self.config['valid_metric']}' is {score} on the validation part, "
+                f"so that no epoch can be the best one ({dict(result)}); set valid_metric to "
+                "another of metrics, or look at the labels (threshold, LABEL_FIELD)"
+            )
+        return score, result
 
     def _named(self, losses: Any) -> dict[str, float]:
         if not isinstance(losses, tuple):

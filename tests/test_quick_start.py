@@ -362,7 +362,7 @@ def test_keys_that_the_model_does_not_read_stand_in_the_log(run):
 def test_an_epoch_that_is_kept_from_the_warm_up_is_told(run, steps, warned):
     folder = RunFolder.open(run("DaRec", epochs=1, alignment_warmup=steps)["run_folder"])
     log = folder.log.read_text("utf-8")
-    said = re.findall(r"best epoch came after (\d+) steps, .* had reached (\d+)%", log)
+    said = re.findall(r"epoch that was kept came after (\d+) steps, .* had reached (\d+)%", log)
     assert len(said) == warned
     if warned:
         done, share = map(int, said[0])
@@ -526,7 +526,10 @@ def test_recboles_class_itself_runs_for_recboles_names(settings):
             {"val_interval": {"rating": "[9,inf)"}, "load_col": {"inter": RATED}},
             "is empty after filtering: relax val_interval",
         ),
-        ({"user_inter_num_interval": "[1000,inf)"}, "is empty after filtering: relax val_interval"),
+        (
+            {"user_inter_num_interval": "[1000,inf)"},
+            "is empty after filtering: relax user_inter_num_interval$",
+        ),
         (
             {"load_col": {"inter": ["user_id", "item_idd"]}},
             "'load_col' loads .*, without 'item_id'",
@@ -578,6 +581,90 @@ def test_without_a_test_part_a_run_ends_after_validation_as_in_recbole(run, mode
 def test_an_empty_training_part_is_named(run):
     with pytest.raises(ConfigError, match="the training part of 'small' is empty; check eval_args"):
         run("BPR", eval_args={"split": {"RS": [1e-300, 1, 0]}})
+
+
+def few_interactions(folder, each):
+    """A dataset ``small`` of 40 users with so many interactions each."""
+    (folder / "small").mkdir()
+    pairs = [(user, (user + i) % 20) for user in range(40) for i in range(each)]
+    frame = pd.DataFrame(pairs, columns=["user_id:token", "item_id:token"])
+    frame.to_csv(folder / "small" / "small.inter", sep="\t", index=False)
+    return {"data_path": str(folder), "load_col": None, "topk": [5], "valid_metric": "MRR@5"}
+
+
+@pytest.mark.parametrize(("each", "empty"), [(1, ["validation", "test"]), (2, ["validation"])])
+def test_parts_that_the_split_leaves_empty_are_told(run, tmp_path, each, empty):
+    result = run("BPR", epochs=2, **few_interactions(tmp_path, each))
+    log = (Path(result["run_folder"]) / "run.log").read_text()
+    assert re.findall("The (.*) part is empty: no user has an interaction to spare", log) == empty
+    assert (result["test_result"] is None) is ("test" in empty)
+    assert metrics_of(result)["best_epoch"] == 1
+
+
+def test_parts_that_were_not_asked_for_are_not_told_of(run, tmp_path):
+    keys = few_interactions(tmp_path, 2) | {"eval_args": {"split": {"RS": [1, 0, 0]}}}
+    result = run("BPR", epochs=1, **keys)
+    assert "is empty" not in (Path(result["run_folder"]) / "run.log").read_text()
+
+
+def test_files_without_interactions_are_not_blamed_on_filters(run, tmp_path):
+    with pytest.raises(ConfigError, match="'small' is empty: its files hold no interactions$"):
+        run("BPR", **few_interactions(tmp_path, 0))
+
+
+def test_ml_100k_is_recboles_whatever_data_path_says(settings, tmp_path):
+    (tmp_path / "ml-100k").mkdir()
+    keys = {**settings, "data_path": str(tmp_path), "epochs": 0, "val_interval": None}
+    result = run_recbole_darec("Pop", "ml-100k", config_dict=keys)
+    log = (Path(result["run_folder"]) / "run.log").read_text()
+    assert f"{tmp_path / 'ml-100k'} is not read: RecBole takes its own copy of ml-100k" in log
+
+
+LABELED = {
+    "eval_args": {"mode": "labeled", "split": {"RS": [0.8, 0.1, 0.1]}},
+    "load_col": {"inter": RATED},
+    "threshold": {"rating": 0},
+    "metrics": ["AUC", "LogLoss"],
+}
+
+
+def test_a_metric_that_is_no_number_is_null_in_the_results_and_nan_when_read(run):
+    """All labels are 1, so that RecBole has no AUC."""
+    result = run("BPR", epochs=1, valid_metric="LogLoss", **LABELED)
+    assert math.isnan(metrics_of(result)["test_result"]["auc"])
+
+    def refuse(word):
+        raise AssertionError(word)
+
+    text = (Path(result["run_folder"]) / "metrics.json").read_text()
+    written = json.loads(text, parse_constant=refuse)
+    assert written["test_result"]["auc"] is None
+    assert written["test_result"]["logloss"] > 0
+
+
+def test_a_validation_score_that_is_no_number_is_named_at_once(run):
+    seen = []
+    with pytest.raises(ConfigError, match="valid_metric 'AUC' is nan .* set valid_metric to anoth"):
+        run("BPR", valid_metric="AUC", callback_fn=lambda epoch, _: seen.append(epoch), **LABELED)
+    assert seen == []
+
+
+def test_a_run_that_is_still_running_is_not_resumed(run, settings):
+    """A second process would write over the checkpoints of the first."""
+    said = []
+
+    def resume(epoch, _):
+        (folder,) = Path(settings["checkpoint_dir"]).iterdir()
+        with pytest.raises(ConfigError) as refused:
+            run_recbole_darec(config_dict={"resume": str(folder)})
+        said.append(str(refused.value))
+
+    result = run("BPR", epochs=1, callback_fn=resume)
+    (message,) = said
+    assert message == (
+        f"another process is at work in {result['run_folder']}; wait for its end, or start a new "
+        "run"
+    )
 
 
 def test_without_validation_the_best_score_is_recboles(run):

@@ -284,3 +284,24 @@ def test_a_key_without_a_default_is_named_with_its_file(install):
 def test_a_term_that_is_no_scalar_is_refused(two_terms):
     with pytest.raises(ConfigError, match=r"term 'a' of the loss has shape \(91,\); .* scalar"):
         two_terms("vectors", "a", ("a", "b"), reduced="mean(1)")
+
+
+OTHER_KINDS = """
+from recbole_darec.backbone.mf import MF
+from recbole_darec.keys import Key
+
+class OtherKinds(MF):
+    keys = {**MF.keys, "topk": Key(str)}
+"""
+
+
+def test_a_part_cannot_give_a_known_key_another_type(install, caplog):
+    """Every other model's ``--topk`` would be read as it says."""
+    module = {"other_kinds": OTHER_KINDS}
+    site = install("kinds", "OtherKinds", "other_kinds:OtherKinds", "backbone", **module)
+    (site / "OtherKinds.yaml").write_text("topk: '10'\n")
+    said = "backbone 'OtherKinds' of package 'kinds' declares key 'topk' as a str, which elsewhere is a list"
+    assert Config("Backbone", command_line=["--topk=[5,10]"])["topk"] == [5, 10]
+    assert f"left out: {said}" in caplog.text
+    with pytest.raises(ConfigError, match=said):
+        Config("Backbone", config_dict={"backbone": "OtherKinds"})

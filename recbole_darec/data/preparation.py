@@ -25,6 +25,7 @@ from recbole_darec.data.train_loader import TrainLoader
 from recbole_darec.data.user_items import UserItems
 from recbole_darec.embedding.text import BYTE_ORDER_MARK
 from recbole_darec.keys import ConfigError
+from recbole_darec.recbole_values import has_part
 
 
 def create_dataset(config: Config) -> Any:
@@ -34,6 +35,7 @@ def create_dataset(config: Config) -> Any:
         ConfigError: if a file is missing or malformed, or nothing is left after filtering.
     """
     _check_marks(config)
+    _warn_of_own_ml_100k(config)
     with _refused(config):
         dataset = _recboles_dataset(config)
     if isinstance(dataset, SideEmbeddingDataset) != config.uses_text:
@@ -45,7 +47,7 @@ def create_dataset(config: Config) -> Any:
     if config["save_dataset"] and dataset.config is config:
         dataset.save()
     if len(dataset.inter_feat) == 0:
-        raise ConfigError(_EMPTY.format(config.dataset))
+        raise ConfigError(_empty(config))
     _check_interactions(config, dataset)
     return dataset
 
@@ -60,6 +62,15 @@ def _check_marks(config: Config) -> None:
                 raise ConfigError(BYTE_ORDER_MARK.format(path))
 
 
+def _warn_of_own_ml_100k(config: Config) -> None:
+    own = Path(config.resolved()["data_path"]) / "ml-100k"
+    if config.dataset == "ml-100k" and own.is_dir() and not own.samefile(config["data_path"]):
+        getLogger().warning(
+            f"{own} is not read: RecBole takes its own copy of ml-100k, whatever data_path says; "
+            "to use yours, give the folder and its files another name"
+        )
+
+
 def _check_interactions(config: Config, dataset: Any) -> None:
     """What RecBole leaves unsaid where the parts of the split are files: it filters nothing."""
     inter = dataset.inter_feat
@@ -69,7 +80,7 @@ def _check_interactions(config: Config, dataset: Any) -> None:
             f"{unknown} interactions of '{config.dataset}' have no user or no item id; take these "
             "rows out of its files"
         )
-    ignored = [key for key in _FILTERS if config[key] and config[key] != "[0,inf)"]
+    ignored = _filters(config)
     if config["benchmark_filename"] and ignored:
         getLogger().warning(
             "RecBole filters nothing where benchmark_filename gives the parts, without effect: "
@@ -107,13 +118,13 @@ def _refused(config: Config) -> Iterator[None]:
         ) from error
     except (ValueError, KeyError, IndexError, OSError, TypeError, AttributeError) as error:
         if "is empty" in str(error):
-            raise ConfigError(_EMPTY.format(config.dataset)) from error
+            raise ConfigError(_empty(config)) from error
         absent = "no field " if isinstance(error, KeyError) else ""
         raise ConfigError(
             f"dataset '{config.dataset}' in {config['data_path']} cannot be used: "
             f"{absent}{str(error).rstrip('.')}. Check load_col, unused_col, val_interval, "
-            "threshold, seq_len and the interval filters against the header of its files, whose "
-            "columns are named name:type, and that no row lacks an id"
+            "threshold, seq_len, field_separator and the interval filters against the header of "
+            "its files, whose columns are named name:type, and that no row lacks an id"
         ) from error
 
 
@@ -134,10 +145,18 @@ def _recboles_dataset(config: Config) -> Any:
 
 
 _FILTERS = ("val_interval", "user_inter_num_interval", "item_inter_num_interval", "rm_dup_inter")
-_EMPTY = (
-    "dataset '{}' is empty after filtering: relax val_interval, user_inter_num_interval and "
-    "item_inter_num_interval"
-)
+
+
+def _empty(config: Config) -> str:
+    filters = _filters(config)
+    if not filters:
+        return f"dataset '{config.dataset}' is empty: its files hold no interactions"
+    return f"dataset '{config.dataset}' is empty after filtering: relax {', '.join(filters)}"
+
+
+def _filters(config: Config) -> list[str]:
+    """The keys by which RecBole leaves interactions out."""
+    return [key for key in _FILTERS if config[key] and config[key] != "[0,inf)"]
 
 
 def prepare_data(config: Config, dataset: Any) -> tuple[Any, Any, Any]:
@@ -156,7 +175,9 @@ def prepare_data(config: Config, dataset: Any) -> tuple[Any, Any, Any]:
                 "key 'mask_valid_at_test' is False, but saved dataloaders leave validation items "
                 "out of the test ranking; do without dataloaders_save_path and save_dataloaders"
             )
-        return _recboles_loaders(config, dataset)
+        loaders = _recboles_loaders(config, dataset)
+        _warn_of_empty_parts(config, loaders)
+        return loaders
     splits = _splits(config, dataset)
     if len(splits[0].inter_feat) == 0:
         raise ConfigError(f"the training part of '{config.dataset}' is empty; check eval_args")
@@ -178,7 +199,23 @@ def prepare_data(config: Config, dataset: Any) -> tuple[Any, Any, Any]:
         f"[Evaluation]: eval_batch_size = [{config['eval_batch_size']}] "
         f"eval_args: [{config['eval_args']}]"
     )
+    _warn_of_empty_parts(config, (train, valid, test))
     return train, valid, test
+
+
+def _warn_of_empty_parts(config: Config, loaders: tuple[Any, Any, Any]) -> None:
+    """RecBole leaves a user of few interactions none for validation or test, and says nothing."""
+    if loaders[1] is None and has_part(config, "valid"):
+        getLogger().warning(
+            "The validation part is empty: no user has an interaction to spare for it. All epochs "
+            "are trained, none is chosen, and the last is kept; change eval_args, or leave out "
+            "users of few interactions (user_inter_num_interval)"
+        )
+    if loaders[2] is None and has_part(config, "test"):
+        getLogger().warning(
+            "The test part is empty: no user has an interaction to spare for it, and there will be "
+            "no test result; change eval_args"
+        )
 
 
 def _recboles_loaders(config: Config, dataset: Any) -> tuple[Any, Any, Any]:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recbole_darec.experiment.ablation import Ablation, Member
-from recbole_darec.experiment.files import sole_user, write_text
+from recbole_darec.experiment.files import write_text
 from recbole_darec.experiment.plan import DATASET_HELP, datasets_of, make_plan, save_plan
 from recbole_darec.experiment.runner import Runner, add_comparison_arguments, show_plan
+from recbole_darec.sole_user import sole_user
 from recbole_darec.yaml_file import config_files
 
 if TYPE_CHECKING:

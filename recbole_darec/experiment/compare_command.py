@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recbole_darec.experiment.files import sole_user, write_text
+from recbole_darec.experiment.files import write_text
 from recbole_darec.experiment.plan import (
     DATASET_HELP,
     PlannedRun,
@@ -20,6 +20,7 @@ from recbole_darec.experiment.plan import (
 from recbole_darec.experiment.runner import Runner, add_comparison_arguments, show_plan
 from recbole_darec.experiment.variant import parse_models
 from recbole_darec.keys import ConfigError
+from recbole_darec.sole_user import sole_user
 from recbole_darec.yaml_file import config_files
 
 if TYPE_CHECKING:

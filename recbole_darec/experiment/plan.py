@@ -187,7 +187,7 @@ def _configured(
 
 
 def _resolved(config: Config) -> dict[str, Any]:
-    from recbole_darec.recbole_values import has_test_part
+    from recbole_darec.recbole_values import has_part
     from recbole_darec.user_values import has_top_k
 
     if not has_top_k(config["metrics"]):
@@ -195,7 +195,7 @@ def _resolved(config: Config) -> dict[str, Any]:
             f"none of metrics {config['metrics']} has a value for each user; add one of Recall, "
             "MRR, NDCG, Hit, Precision, MAP"
         )
-    if not has_test_part(config):
+    if not has_part(config, "test"):
         raise ConfigError(
             f"key 'eval_args' leaves no test part ({config['eval_args']['split']}), but the tables "
             "are made of it"

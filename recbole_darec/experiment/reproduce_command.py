@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recbole_darec.command_line import parse_command_line
-from recbole_darec.experiment.files import sole_user, write_text
+from recbole_darec.experiment.files import write_text
 from recbole_darec.experiment.plan import PlannedRun, check_names, save_plan
 from recbole_darec.experiment.published import Published, known
 from recbole_darec.experiment.runner import Runner, add_runner_arguments, show_plan
 from recbole_darec.keys import ConfigError
-from recbole_darec.recbole_values import computed_metrics, has_test_part
+from recbole_darec.recbole_values import computed_metrics, has_part
+from recbole_darec.sole_user import sole_user
 
 if TYPE_CHECKING:
     from recbole_darec.config import Config
@@ -133,7 +134,7 @@ def _check_parts(results: Sequence[Published], keys: Sequence[str]) -> None:
 
 
 def _check_computed(result: Published, config: Config) -> None:
-    if not has_test_part(config):
+    if not has_part(config, "test"):
         raise ConfigError(
             f"key 'eval_args' leaves experiment '{result.name}' no test part "
             f"({config['eval_args']['split']}), of which its numbers are"
@@ -160,7 +161,7 @@ def _seeds(given: str | None, result: Published) -> list[int]:
 
 def _report(result: Published, entries: Sequence[dict[str, Any]], output: Path) -> tuple[str, bool]:
     """Where the runs of a result lie, or why they failed, its table, and whether it stands."""
-    finished = [entry for entry in entries if entry["status"] == "finished"]
+    finished = [entry for entry in entries if entry.get("test")]
     lines = [f"{result.name}, seed {entry['seed']}: {_end(entry, output)}" for entry in entries]
     if not finished:
         return "\n".join([*lines, ""]), False
@@ -172,8 +173,10 @@ def _report(result: Published, entries: Sequence[dict[str, Any]], output: Path) 
 
 
 def _end(entry: dict[str, Any], output: Path) -> str:
-    if entry["status"] == "finished":
+    if entry.get("test"):
         return str(output / entry["run_folder"])
+    if entry["status"] == "finished":
+        return "FAILED: the split leaves no test part, of which the numbers are; change eval_args"
     return f"FAILED: {entry.get('error', 'it has not ended')}"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from recbole_darec.analysis.tables import Measured, summarise, to_latex, to_markdown, user_table
+from recbole_darec.atomic import json_text
 from recbole_darec.experiment.execute import Task, finished_folder
 from recbole_darec.experiment.files import write_text
 from recbole_darec.experiment.plan import PlannedRun
@@ -25,7 +25,7 @@ def write_runs(output: Path, runs: Sequence[PlannedRun]) -> list[dict[str, Any]]
         The entries; ``status`` is ``finished``, ``failed`` or ``waiting``.
     """
     entries = [_entry(output, run) for run in runs]
-    write_text(output / "runs.json", json.dumps(entries, indent=1) + "\n")
+    write_text(output / "runs.json", json_text(entries, indent=1))
     table = pd.json_normalize(entries).rename(columns=lambda name: name.removeprefix("test."))
     write_text(output / "runs.csv", table.to_csv(index=False))
     return entries
@@ -64,7 +64,8 @@ def measured(output: Path, entries: Sequence[dict[str, Any]]) -> list[Measured]:
     """The finished runs with their users' values.
 
     Raises:
-        ConfigError: if none has finished, or two of one dataset and seed saw different data.
+        ConfigError: if none has finished, if none has a test part, or if two of one dataset and
+            seed saw different data.
     """
     finished = [entry for entry in entries if entry["status"] == "finished"]
     for entry in finished:
@@ -73,9 +74,14 @@ def measured(output: Path, entries: Sequence[dict[str, Any]]) -> list[Measured]:
                 f"WARNING: {entry['label']} on {entry['dataset']}, seed {entry['seed']}, has no "
                 "test part and is left out of the tables"
             )
-    finished = [entry for entry in finished if entry["test"] is not None]
     if not finished:
         raise ConfigError(f"no run has finished; {output / 'runs.csv'} says why")
+    finished = [entry for entry in finished if entry["test"] is not None]
+    if not finished:
+        raise ConfigError(
+            "no run has a test part, of which the tables are made: the split leaves no user an "
+            "interaction for it; change eval_args"
+        )
     seen: dict[tuple[str, int], dict[str, Any]] = {}
     for entry in finished:
         first = seen.setdefault((entry["dataset"], entry["seed"]), entry)

@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recbole_darec.experiment.files import sole_user, write_text
+from recbole_darec.experiment.files import write_text
 from recbole_darec.experiment.search import Search
 from recbole_darec.experiment.search_options import SCHEDULERS, SEARCHERS, SearchOptions
+from recbole_darec.sole_user import sole_user
 
 if TYPE_CHECKING:
     import pandas as pd

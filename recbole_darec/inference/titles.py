@@ -36,6 +36,12 @@ def item_titles(config: Mapping[str, Any], title: str | None = None) -> dict[str
         ConfigError: if the field that was asked for does not exist or cannot be read.
     """
     if title:
+        file = atomic_file(config, "item")
+        if not file.is_file():
+            raise ConfigError(
+                f"a title was asked for ('{title}'), but titles are in {file}, which does not "
+                "exist; provide it, or ask for none"
+            )
         return _titles(config, _as_template(title))
     try:
         template = _default(config)

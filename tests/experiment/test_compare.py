@@ -20,11 +20,11 @@ from scipy import stats
 
 from recbole_darec.experiment import ablate_command, compare_command, pool, tune_command
 from recbole_darec.experiment.execute import Task, execute, finished_folder
-from recbole_darec.experiment.files import sole_user
 from recbole_darec.experiment.plan import load_plan, make_plan
 from recbole_darec.experiment.results import measured, write_runs, write_tables
 from recbole_darec.experiment.variant import Variant
 from recbole_darec.keys import ConfigError
+from recbole_darec.sole_user import sole_user
 
 
 def compare(keys, output, *arguments, models="BPR,Pop", seeds=2):
@@ -125,6 +125,18 @@ def test_a_base_that_failed_leaves_the_tables_of_the_others(keys, tmp_path, caps
 def test_when_nothing_finishes_it_says_where_to_look(keys, tmp_path, slow_learner):
     with pytest.raises(ConfigError, match=r"no run has finished; .*runs\.csv says why"):
         compare(keys, tmp_path / "c", models=slow_learner, seeds=1)
+
+
+def test_runs_without_a_test_part_are_told_apart_from_failed_ones(keys, tmp_path, capsys):
+    folder = tmp_path / "data" / "small"
+    folder.mkdir(parents=True)
+    lines = ["user_id:token\titem_id:token", *(f"{u}\t{u % 20}" for u in range(40))]
+    (folder / "small.inter").write_text("\n".join(lines) + "\n")
+    data = [f"--data_path={tmp_path / 'data'}", "--topk=[5]", "--valid_metric=MRR@5"]
+    others = [key for key in keys if not key.startswith("--data_path")]
+    with pytest.raises(ConfigError, match=r"no run has a test part, .*; change eval_args"):
+        compare([*others, *data], tmp_path / "c", models="BPR", seeds=1)
+    assert "BPR on small, seed 2020, has no test part" in capsys.readouterr().out
 
 
 def test_dry_run_runs_nothing(keys, tmp_path, capsys):
@@ -313,7 +325,7 @@ def test_checkpoints_are_kept_on_request(keys, tmp_path, options, files):
 def test_a_folder_that_cannot_be_locked(tmp_path):
     (tmp_path / ".lock").mkdir()
     with (
-        pytest.raises(ConfigError, match="cannot be written .*; set --output to another"),
+        pytest.raises(ConfigError, match="cannot be written .*; choose another --output"),
         sole_user(tmp_path),
     ):
         pass

@@ -133,6 +133,20 @@ def test_runs_that_two_results_share_are_trained_once_and_judged_against_both(
     assert out.count("| reproduced") == 2
 
 
+def test_data_without_a_test_part_reproduce_nothing(published, capsys, tmp_path):
+    folder = tmp_path / "single" / "few"
+    folder.mkdir(parents=True)
+    lines = ["user_id:token\titem_id:token", *(f"{u}\t{u % 20}" for u in range(40))]
+    (folder / "few.inter").write_text("\n".join(lines) + "\n")
+    config = {**CONTENT["config"], "dataset": "few", "topk": [5], "valid_metric": "MRR@5"}
+    given = {"expected": {"recall@5": 0.1}, "judged": ["recall@5"], "seeds": [1]}
+    file = published(config=config, **given)
+    data = f"--data_path={folder.parent}"
+    assert command(reproduce_command, file, "--output", tmp_path / "out", data) == 1
+    said = "mine, seed 1: FAILED: the split leaves no test part, of which the numbers are"
+    assert said in capsys.readouterr().out
+
+
 def test_dry_run_and_list_train_nothing(published, reproduce, capsys, tmp_path):
     assert reproduce(published(), "--dry_run") == 0
     assert "seed 2  mine  (to run)\n2 runs; output: " in capsys.readouterr().out

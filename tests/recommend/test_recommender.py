@@ -1,6 +1,7 @@
 """Recommendations equal RecBole's full-sort scores, with external ids and titles."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ import torch
 from recbole.utils.case_study import full_sort_scores as recbole_scores
 from recbole.utils.case_study import full_sort_topk
 
+from recbole_darec.config import Config
 from recbole_darec.inference.titles import item_titles
 from recbole_darec.keys import ConfigError
 from recbole_darec.load import load
@@ -148,6 +150,16 @@ def test_titles_from_a_template_and_from_a_wrong_field(finished):
     assert item_titles(config, "release_year")["50"] == "1977"
     with pytest.raises(ConfigError, match="item field 'titel' is not in .*; correct 'title'"):
         item_titles(config, "titel")
+
+
+def test_titles_without_a_file_of_items_are_named(settings, small_data, tmp_path):
+    (tmp_path / "small").mkdir()
+    shutil.copy(small_data / "small" / "small.inter", tmp_path / "small")
+    config = Config("BPR", "small", config_dict=settings | {"data_path": str(tmp_path)})
+    assert item_titles(config) == {}
+    message = "a title was asked for .'name'., but titles are in .*small.item, which does not exist"
+    with pytest.raises(ConfigError, match=message):
+        item_titles(config, "name")
 
 
 def test_unknown_users_are_named_and_the_rest_is_served(recommender):
