@@ -300,8 +300,8 @@ def test_a_part_cannot_give_a_known_key_another_type(install, caplog):
     module = {"other_kinds": OTHER_KINDS}
     site = install("kinds", "OtherKinds", "other_kinds:OtherKinds", "backbone", **module)
     (site / "OtherKinds.yaml").write_text("topk: '10'\n")
-    said = "backbone 'OtherKinds' of package 'kinds' declares key 'topk' as a str, which elsewhere is a list"
+    said = "'OtherKinds' of package 'kinds' declares key 'topk' as a str, which elsewhere is a list"
     assert Config("Backbone", command_line=["--topk=[5,10]"])["topk"] == [5, 10]
-    assert f"left out: {said}" in caplog.text
+    assert f"left out: backbone {said}" in caplog.text
     with pytest.raises(ConfigError, match=said):
         Config("Backbone", config_dict={"backbone": "OtherKinds"})
