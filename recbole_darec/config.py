@@ -26,6 +26,7 @@ from recbole_darec.backbone.recbole_models import (  # noqa: E402
 )
 from recbole_darec.command_line import parse_command_line, value_of  # noqa: E402
 from recbole_darec.embedding.keys import KEYS as EMBEDDING_KEYS  # noqa: E402
+from recbole_darec.embedding.keys import check_key_variable  # noqa: E402
 from recbole_darec.fit import require_fit  # noqa: E402
 from recbole_darec.keys import ConfigError, Key, nearest  # noqa: E402
 from recbole_darec.known_keys import (  # noqa: E402
@@ -295,6 +296,7 @@ class Config(RecBoleConfig):  # type: ignore[misc]
             if name in final:
                 final[name] = key.check(name, final[name])
         check_recbole_values(final)
+        check_key_variable(final.get("api_key_env"))
         if self.alignment_part:
             self.alignment_part.load().check_keys(final)
             self._require_fit(self.alignment_part, final)

@@ -408,6 +408,7 @@ RECBOLES = [
     ("BPR", "topk", [], r"key 'topk' is \[\]"),
     ("BPR", "topk", [10, 5, 10], r"key 'topk' is \[10, 5, 10\], which names one twice"),
     ("BPR", "metrics", ["MRR", "mrr"], r"'metrics' is \['MRR', 'mrr'\], which names one twice"),
+    ("DaRec", "api_key_env", "sk-12", "'api_key_env' is not the name of an env.* variable .what"),
     ("AlphaRec", "embedding_size", 0, r"'embedding_size' is 0; expected an int in \[1, 4096\]"),
     ("AlphaRec", "embedding_size", "abc", "key 'embedding_size' is 'abc'"),
     ("BPR", "metrics", [], r"key 'metrics' is \[\]; expected a list of names"),

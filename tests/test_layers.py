@@ -12,6 +12,7 @@ PACKAGE = Path(recbole_darec.__file__).parent
 @pytest.mark.parametrize(
     ("package", "above"),
     [
+        ("embedding", ("experiment", "inference", "analysis", "recommend", "api")),
         ("inference", ("analysis", "recommend", "api")),
         ("analysis", ("recommend", "api")),
         ("recommend", ("api",)),

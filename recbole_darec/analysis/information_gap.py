@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from recbole_darec.analysis.information import Information
 
 
@@ -29,8 +31,9 @@ class InformationGap:
 
     @classmethod
     def of(cls, measured: Information, first: str, second: str, both: str) -> InformationGap:
-        """From measures of these three sources."""
-        nats, draws = measured.table.set_index("source")["nats"], measured.draws
+        """From measures of these three sources; a bound below 0 says no more than 0 does."""
+        nats = measured.table.set_index("source")["nats"].clip(lower=0.0)
+        draws = {source: np.maximum(values, 0.0) for source, values in measured.draws.items()}
         return cls(
             abs(nats[first] - nats[second]),
             float((draws[first] - draws[second]).std()),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from sklearn.linear_model import RidgeCV
 from sklearn.metrics import r2_score, roc_auc_score
@@ -12,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from recbole_darec.analysis.checks import constant, matrix
 
 _FOLDS = 5
+Part = tuple[np.ndarray, np.ndarray]
 _PENALTIES = (1.0, 100.0, 10000.0)
 
 
@@ -40,7 +43,8 @@ def number_probe(rows: np.ndarray, target: np.ndarray, seed: int = 0) -> float:
 def label_probe(rows: np.ndarray, labels: np.ndarray, least: int = 20, seed: int = 0) -> float:
     """Mean over labels of the area under the ROC curve of a linear probe on unseen rows.
 
-    0.5: chance, 1: the labels can be read off.
+    0.5: chance, 1: the labels can be read off. The area is the mean of the folds': predictions of
+    several folds do not compare, as each fold's mean errs against its unseen labels.
 
     Args:
         rows: ``(n, d)``.
@@ -61,8 +65,14 @@ def label_probe(rows: np.ndarray, labels: np.ndarray, least: int = 20, seed: int
         folds = StratifiedKFold(_FOLDS, shuffle=True, random_state=seed).split(rows, labels[:, 0])
     else:
         folds = KFold(_FOLDS, shuffle=True, random_state=seed).split(rows)
-    predicted = cross_val_predict(_probe(), rows, labels, cv=list(folds)).reshape(labels.shape)
-    return float(roc_auc_score(labels, predicted, average="macro"))
+    parts = list(folds)
+    predicted = cross_val_predict(_probe(), rows, labels, cv=parts).reshape(labels.shape)
+    return float(np.mean([_area(*pair, parts) for pair in zip(labels.T, predicted.T, strict=True)]))
+
+
+def _area(label: np.ndarray, predicted: np.ndarray, parts: Sequence[Part]) -> float:
+    unseen = [test for _, test in parts if 0 < label[test].sum() < len(test)]
+    return float(np.mean([roc_auc_score(label[test], predicted[test]) for test in unseen]))
 
 
 def modality_probe(first: np.ndarray, second: np.ndarray, seed: int = 0) -> float:

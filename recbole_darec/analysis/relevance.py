@@ -64,8 +64,8 @@ def _share_of_nats(measured: Information, source: str, of: str) -> tuple[float, 
     table, draws = measured.table.set_index("source"), measured.draws
     if table.loc[of, "nats"] <= 2 * table.loc[of, "error"]:
         return float("nan"), float("nan")
-    share = float(table.loc[source, "nats"] / table.loc[of, "nats"])
-    return share, float((draws[source] / draws[of]).std())
+    share = max(float(table.loc[source, "nats"]), 0.0) / float(table.loc[of, "nats"])
+    return share, float((np.maximum(draws[source], 0.0) / draws[of]).std())
 
 
 def _variance_told(blocks: Representations, parts: tuple[str, ...], raw: str, seed: int) -> float:

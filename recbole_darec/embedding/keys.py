@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from recbole_darec.keys import Key
+import re
+
+from recbole_darec.keys import ConfigError, Key
 
 _OPTIONAL_TEXT = Key(str, optional=True)
 
@@ -49,3 +51,16 @@ KEYS: dict[str, Key] = {
     "api_retries": Key(int, low=0),
     "api_backoff": Key(float, low=0, open_low=True),
 }
+
+
+def check_key_variable(name: str | None) -> None:
+    """Refuse an ``api_key_env`` that can be no variable's name: it may be the key itself.
+
+    Raises:
+        ConfigError: without what was given, which must not be shown then.
+    """
+    if name is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise ConfigError(
+            "key 'api_key_env' is not the name of an environment variable (what was given is not "
+            "shown, lest it be the endpoint's key): put the key into a variable, and name that"
+        )

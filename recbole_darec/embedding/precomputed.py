@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from recbole_darec.embedding.table import refuse_longer_rows
 from recbole_darec.keys import ConfigError
 
 _BLOCK = 1 << 16
@@ -113,6 +114,7 @@ def _read_ids(path: Path) -> list[str]:
         return _as_ids(np.load(file, allow_pickle=False))
     if file.suffix == ".csv":
         frame = pd.read_csv(file, dtype=str, keep_default_na=False)
+        refuse_longer_rows(frame)
         _refuse_index(frame)
         return _as_ids(frame.iloc[:, 0])
     # Not splitlines: an id may hold what Unicode, though not RecBole, takes for the end of a line.
@@ -151,6 +153,8 @@ def _safetensors(path: Path) -> Rows:
 
 def _parquet(path: Path) -> Rows:
     frame = pd.read_parquet(path)
+    if not isinstance(frame.index, pd.RangeIndex):  # the ids, if it has a name
+        frame = frame.reset_index()
     _refuse_index(frame)
     if frame.shape[1] == 2:
         return _as_ids(frame.iloc[:, 0]), np.array(
@@ -162,7 +166,13 @@ def _parquet(path: Path) -> Rows:
 def _csv(path: Path) -> Rows:
     # A converter, since an id such as NA would be a missing value for a dtype.
     frame = pd.read_csv(path, converters={0: str})
+    refuse_longer_rows(frame)
     _refuse_index(frame)
+    if any(_is_fraction(str(name)) for name in frame.columns[1:]):
+        raise ValueError(
+            f"its first line ({frame.columns[0]}, {frame.columns[1]}, ...) holds values where the "
+            "columns' names should be; write a header"
+        )
     return _as_ids(frame.iloc[:, 0]), frame.iloc[:, 1:].to_numpy(dtype=np.float32)
 
 
@@ -175,8 +185,22 @@ def _refuse_index(frame: pd.DataFrame) -> None:
         )
 
 
+def _is_fraction(text: str) -> bool:
+    """Names such as 0, 1, 2 are what pandas gives columns without one."""
+    try:
+        return not float(text).is_integer()
+    except (ValueError, OverflowError):
+        return False
+
+
 def _recbole(path: Path) -> Rows:
     frame = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
+    refuse_longer_rows(frame)
+    if not all(":" in name for name in frame.columns):
+        raise ValueError(
+            f"its first line begins with '{frame.columns[0]}'; expected RecBole's header, whose "
+            "columns are named name:type, such as iid:token"
+        )
     rows = [np.array(text.split(), dtype=np.float32) for text in frame.iloc[:, 1]]
     return _as_ids(frame.iloc[:, 0]), np.array(rows)
 

@@ -72,6 +72,22 @@ def _json_object(text: str) -> dict[str, Any]:
     return value
 
 
+def refuse_profile_options(args: argparse.Namespace) -> None:
+    """Refuse them where no profiles are to be written, as without them something else is done.
+
+    Raises:
+        ConfigError: naming the options that were given.
+    """
+    parser = argparse.ArgumentParser(add_help=False)
+    add_profile_arguments(parser)
+    unset = vars(parser.parse_args([])).items()
+    given = [f"--{name}" for name, value in unset if getattr(args, name) != value]
+    if given:
+        raise ConfigError(
+            f"{', '.join(given)} belong to 'embed profile'; write that, or leave them out"
+        )
+
+
 def write(args: argparse.Namespace, config: Config) -> int:
     """Run ``embed profile``.
 
@@ -116,9 +132,21 @@ def write(args: argparse.Namespace, config: Config) -> int:
         n_open = found.open + len(found.stale)
         failed = write_profiles(plan, file, n_open, profile_engine(args, settings))
     print(f"{found.wanted - len(failed)} of {found.wanted} profiles: {path}")
-    print(f"to train with them: --{args.side}_text_file={path}")
+    print(f"to train with them: {_keys_to_train(config, args.side, path)}")
     _report(failed)
     return 1 if failed else 0
+
+
+def _keys_to_train(config: Config, side: str, path: Path) -> str:
+    """The file, and its columns where the configuration names those of another file."""
+    from recbole_darec.embedding.text import id_field
+
+    given = [f"--{side}_text_file={path}"]
+    if config[f"{side}_text_id_column"]:
+        given.append(f"--{side}_text_id_column={id_field(config, side)}")
+    if config[f"{side}_text_column"]:
+        given.append(f"--{side}_text_column=profile")
+    return " ".join(given)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -141,6 +169,7 @@ def _known(args: argparse.Namespace, config: Config) -> TextSource:
     if args.side == "item":
         source = item_metadata(config)
         key = "item_text_file" if config["item_template"] is None else "item_template"
+        print(f"what is known of the items: {source.name}", file=sys.stderr)
         print(check_ids(config, "item", key, source), file=sys.stderr)
         return source
     from recbole_darec.embedding.text import file_source
@@ -150,7 +179,11 @@ def _known(args: argparse.Namespace, config: Config) -> TextSource:
     path = args.item_profiles or _default_output(config, "item")
     profiles: Mapping[str, str] = {}
     if args.item_profiles or path.is_file():
-        keys = {"item_text_file": str(path), "item_text_column": "profile"}
+        keys = {
+            "item_text_file": str(path),
+            "item_text_id_column": None,
+            "item_text_column": "profile",
+        }
         profiles = TextTable(file_source({**config.final_config_dict, **keys}, "item"))
     print(f"prompts of users show {len(profiles)} profiles of items: {path}", file=sys.stderr)
     return user_data(config, training_part(config), profiles)

@@ -55,6 +55,11 @@ def item_metadata(config: Mapping[str, Any]) -> TextSource:
         ConfigError: if there is neither.
     """
     if config["item_template"] is not None:
+        if config["item_text_file"] is not None:
+            getLogger().warning(
+                f"Profiles are made of item_template; {config['item_text_file']} (item_text_file) "
+                "is not read for them: to use it set item_template to ~"
+            )
         return template_source(config, "item")
     if config["item_text_file"] is not None:
         return file_source(config, "item")

@@ -76,7 +76,7 @@ def ray_map(work: Work, items: Iterable[Item], pool: Pool) -> Iterator[tuple[Ite
         ConfigError: what a call raised; if no cluster answers or it has too little room; if
             workers die again and again.
     """
-    from recbole_darec.experiment import ray_cluster
+    from recbole_darec import ray_cluster
 
     ray_cluster.connect(pool.address)
     import ray

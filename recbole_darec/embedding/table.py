@@ -70,7 +70,22 @@ def _object(number: int, line: str) -> dict[str, Any]:
 
 def _csv(path: Path, rows: int) -> Iterator[pd.DataFrame]:
     with pd.read_csv(path, dtype=str, keep_default_na=False, chunksize=rows) as file:
-        yield from file
+        for frame in file:
+            refuse_longer_rows(frame)
+            yield frame
+
+
+def refuse_longer_rows(frame: pd.DataFrame) -> None:
+    """Where a row has a field more than the header, pandas takes the first column for an index.
+
+    Raises:
+        ValueError: if it has done so.
+    """
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise ValueError(
+            f"a row (of '{frame.index[0]}') has more fields than the header; put fields that hold "
+            "the separator in quotation marks"
+        )
 
 
 def _parquet(path: Path, rows: int) -> Iterator[pd.DataFrame]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from recbole_darec.experiment.ablation import Ablation, Member
-from recbole_darec.experiment.files import write_text
+from recbole_darec.experiment.files import output_of, write_text
 from recbole_darec.experiment.plan import DATASET_HELP, datasets_of, make_plan, save_plan
 from recbole_darec.experiment.runner import Runner, add_comparison_arguments, show_plan
 from recbole_darec.sole_user import sole_user
@@ -51,7 +50,7 @@ def main(args: argparse.Namespace) -> int:
     """
     runner = Runner.of(args)
     ablation = Ablation.read(args.ablation)
-    output = Path(args.output or f"results/ablate-{time.strftime('%Y%m%d-%H%M%S')}").absolute()
+    output = output_of(args, "ablate")
     files = config_files(args.config_files)
     seeds = args.seeds or ablation.seeds_as_given
     datasets = datasets_of(args.dataset, files)

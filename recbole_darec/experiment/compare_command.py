@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from recbole_darec.experiment.files import write_text
+from recbole_darec.experiment.files import output_of, write_text
 from recbole_darec.experiment.plan import (
     DATASET_HELP,
     PlannedRun,
@@ -58,7 +57,7 @@ def main(args: argparse.Namespace) -> int:
     Raises:
         ConfigError: if a name, key or file is wrong; before any run.
     """
-    output = Path(args.output or f"results/compare-{time.strftime('%Y%m%d-%H%M%S')}").absolute()
+    output = output_of(args, "compare")
     args.base, args.cold = _tables_asked(args, output)
     runner = Runner.of(args)
     runs = _plan(args, output)
@@ -103,7 +102,8 @@ def report(output: Path, runs: list[PlannedRun], base: str | None, cold: int) ->
 
     entries = results.write_runs(output, runs)
     summary = results.write_tables(output, results.measured(output, entries), base, cold)
-    print((output / "table.md").read_text("utf-8").split("### ")[0])
+    of_datasets = (output / "table.md").read_text("utf-8").split("\n## ")
+    print("\n## ".join(text.split("### ")[0].rstrip() + "\n" for text in of_datasets))
     print(f"tables: {output}")
     return summary
 

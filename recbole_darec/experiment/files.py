@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,17 @@ from recbole_darec.atomic import replacing
 from recbole_darec.keys import ConfigError
 
 PLAN, SEARCH = "plan.json", "search.json"
+
+
+def output_of(args: argparse.Namespace, command: str) -> Path:
+    """The folder of an experiment: as given, else a new one named by the command and the time.
+
+    Raises:
+        ConfigError: if an experiment is to be resumed, but not which.
+    """
+    if args.resume and not args.output:
+        raise ConfigError("--resume needs --output: the folder of what is to be resumed")
+    return Path(args.output or f"results/{command}-{time.strftime('%Y%m%d-%H%M%S')}").absolute()
 
 
 def write_text(file: Path, text: str, option: str = "--output") -> None:

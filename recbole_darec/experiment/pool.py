@@ -97,7 +97,7 @@ def on_ray(
     Raises:
         ConfigError: if no cluster answers.
     """
-    from recbole_darec.experiment import ray_cluster
+    from recbole_darec import ray_cluster
 
     ray = ray_cluster.connect(address)
     remote = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(execute)

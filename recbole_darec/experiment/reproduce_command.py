@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recbole_darec.command_line import parse_command_line
-from recbole_darec.experiment.files import write_text
+from recbole_darec.experiment.files import output_of, write_text
 from recbole_darec.experiment.plan import PlannedRun, check_names, save_plan
 from recbole_darec.experiment.published import Published, known
 from recbole_darec.experiment.runner import Runner, add_runner_arguments, show_plan
@@ -68,7 +67,7 @@ def main(args: argparse.Namespace) -> int:
         raise ConfigError("--seed would make every run the same; give the seeds by --seeds")
     _check_parts(results, args.keys)
     planned = _plan(results, args.seeds, args.keys)
-    output = Path(args.output or f"results/reproduce-{time.strftime('%Y%m%d-%H%M%S')}").absolute()
+    output = output_of(args, "reproduce")
     return _carry_out(planned, Runner.of(args), output, args)
 
 

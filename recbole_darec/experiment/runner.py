@@ -57,7 +57,7 @@ class Runner:
             ConfigError: if none answers.
         """
         if self.ray_address:
-            from recbole_darec.experiment import ray_cluster
+            from recbole_darec import ray_cluster
 
             ray_cluster.connect(self.ray_address)
             ray_cluster.check_room(self.ray_address, self.threads or 1, self.gpus)

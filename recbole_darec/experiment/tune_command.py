@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from recbole_darec.experiment.files import write_text
+from recbole_darec.experiment.files import output_of, write_text
 from recbole_darec.experiment.search import Search
 from recbole_darec.experiment.search_options import SCHEDULERS, SEARCHERS, SearchOptions
 from recbole_darec.sole_user import sole_user
@@ -72,7 +71,7 @@ def main(args: argparse.Namespace) -> int:
     Raises:
         ConfigError: if a key, file or the space is wrong, before any trial; if no trial finished.
     """
-    output = Path(args.output or f"results/tune-{time.strftime('%Y%m%d-%H%M%S')}").absolute()
+    output = output_of(args, "tune")
     search = _search(args, output)
     for key in (word[2:].partition("=")[0] for word in args.keys):
         if key in search.space:

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from recbole_darec.experiment import ray_cluster
+from recbole_darec import ray_cluster
 from recbole_darec.experiment.exchange import STATE, take_over
 from recbole_darec.experiment.execute import finished_folder, run_or_resume
 from recbole_darec.experiment.files import write_text

@@ -51,6 +51,20 @@ def test_a_side_that_says_nothing_has_no_information_and_adds_none():
     assert "Text adds nothing measurable" in gap.verdict
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_noise_has_no_gap_and_adds_nothing(seed):
+    """The probe overfits the wider side more, so that its bound falls below 0."""
+    generator = np.random.default_rng(seed)
+    sides = [tuple(generator.normal(size=(n, width)) for n in (200, N_ITEMS)) for width in (64, 8)]
+    users, items = np.repeat(np.arange(200), 4), generator.integers(1, N_ITEMS, 800)
+    pairs = HeldOutPairs(users, items, np.tile([1, 0], 400))
+    found = measured(sides, pairs)
+    assert found.table.set_index("source").loc["C", "nats"] < -0.02
+    verdict = InformationGap.of(found, "C", "L", "both").verdict
+    assert "not distinguishable from 0" in verdict
+    assert "Text adds nothing measurable" in verdict
+
+
 def test_complementary_sides_of_equal_strength():
     sides, pairs, _ = world(0.7, 0.7)
     gap = InformationGap.of(measured(sides, pairs), "C", "L", "both")

@@ -32,6 +32,15 @@ def test_labels(generator):
     assert label_probe(rows, np.hstack([told, rare])) == label_probe(rows, told)
 
 
+@pytest.mark.parametrize("share", [0.04, 0.1, 0.5])
+def test_labels_that_nothing_tells_are_at_chance(generator, share):
+    """Predictions pooled over the folds would be below: a fold's mean errs against its labels."""
+    labels = generator.random((600, 8)) < share
+    assert label_probe(np.ones((600, 3)), labels) == 0.5
+    noise = [label_probe(generator.normal(size=(600, 64)), labels) for _ in range(4)]
+    assert np.mean(noise) == pytest.approx(0.5, abs=0.03)
+
+
 def test_modality(generator):
     first = generator.normal(size=(300, 5))
     assert modality_probe(first, generator.normal(size=(300, 5)) + 3) > 0.99

@@ -163,6 +163,11 @@ def test_vectors_that_are_there_already(
 
 
 def test_mistakes(embed: Embed) -> None:
+    for words in (["ls", "--dry_run"], ["rm", "x", "--preview=1"]):
+        with pytest.raises(ConfigError, match=f"embed {words[0]} has no --preview and no --dry_ru"):
+            embed(*words)
+    with pytest.raises(ConfigError, match=r"--side, --limit belong to 'embed profile'; write that"):
+        embed("--dataset=shop", "--limit=5", "--side=user")
     for words in (["list"], ["rm"], ["ls", "x"]):
         with pytest.raises(ConfigError, match=rf"embed {' '.join(words)}: no such command; there"):
             embed(*words)

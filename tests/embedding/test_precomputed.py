@@ -290,6 +290,48 @@ def test_bad_files(tmp_path: Path) -> None:
         load_embeddings(tmp_path / "r.itememb", "k")
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("x.csv", "a,0.5,1.0\nb,2.0,3.5\n", r"its first line \(a, 0.5, ...\) holds values where"),
+        ("x.csv", "id,0,1\na,1,2,3\n", "a row .of 'a'. has more fields than the header"),
+        ("x.itememb", "a\t1 2\nb\t3 4\n", "its first line begins with 'a'; expected RecBole's"),
+        ("x.itememb", "iid:token\te:float_seq\na\t1 2\t\n", "a row .of 'a'. has more fields"),
+    ],
+)
+def test_lines_that_are_not_what_the_header_says(
+    tmp_path: Path, name: str, text: str, message: str
+) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigError, match=rf"'k': .*{name} cannot be read: {message}"):
+        load_embeddings(tmp_path / name, "k")
+
+
+def test_ids_with_more_fields_than_their_header(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", MATRIX)
+    (tmp_path / "x.ids.csv").write_text("id\na,b\n")
+    with pytest.raises(ConfigError, match="a row .of 'a'. has more fields than the header"):
+        load_embeddings(tmp_path / "x.npy", "k")
+
+
+def test_columns_without_names_of_their_own(tmp_path: Path) -> None:
+    """As pandas writes a matrix: their numbers are names."""
+    frame = pd.DataFrame({"id": ["a", "b"], 0: [0.5, 1.5], 1: [2.0, 2.5]})
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    ids, rows = load_embeddings(tmp_path / "x.csv", "k")
+    assert ids == ["a", "b"]
+    assert rows.tolist() == [[0.5, 2.0], [1.5, 2.5]]
+
+
+def test_the_named_index_of_a_parquet_file_is_its_ids(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"x": [0.5, 1.5], "y": [2.0, 2.5]}, index=pd.Index(["a", "b"], name="id"))
+    frame.to_parquet(tmp_path / "x.parquet")
+    assert load_embeddings(tmp_path / "x.parquet", "k")[0] == ["a", "b"]
+    frame.reset_index(drop=True).iloc[[1]].to_parquet(tmp_path / "x.parquet")
+    with pytest.raises(ConfigError, match="is pandas' index; write the file with index=False"):
+        load_embeddings(tmp_path / "x.parquet", "k")
+
+
 def test_npz_under_the_name_of_an_npy(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", ids=np.array(["a"]), embeddings=MATRIX)
     (tmp_path / "x.npz").rename(tmp_path / "x.npy")

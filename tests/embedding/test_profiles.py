@@ -142,6 +142,36 @@ def test_users_from_training_items_and_their_profiles(
     assert sum("Thing 9" in prompt for prompt in asked) == 1
 
 
+def test_columns_of_the_items_own_file_are_not_those_of_profiles(
+    profile: Profile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = [f"i{k},Thing {k}" for k in range(N_ITEMS)]
+    (tmp_path / "items.csv").write_text("\n".join(["asin,description", *texts]) + "\n")
+    keys = [
+        "--item_template=~",
+        f"--item_text_file={tmp_path / 'items.csv'}",
+        "--item_text_id_column=asin",
+        "--item_text_column=description",
+    ]
+    assert profile(*keys) == 0
+    said = capsys.readouterr()
+    assert f"what is known of the items: item_text_file {tmp_path / 'items.csv'}" in said.err
+    told = f"--item_text_file={output(tmp_path)} --item_text_id_column=item_id"
+    assert f"to train with them: {told} --item_text_column=profile\n" in said.out
+    assert rows(tmp_path) == EXPECTED
+    assert profile(*keys, "--side=user") == 0
+    assert "prompts of users show 24 profiles of items" in capsys.readouterr().err
+
+
+def test_a_file_beside_the_template_is_told_of(
+    profile: Profile, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "plots.jsonl").write_text('{"item_id": "i1", "text": "A plot."}\n')
+    assert profile(f"--item_text_file={tmp_path / 'plots.jsonl'}", "--dry_run") == 0
+    said = f"made of item_template; {tmp_path / 'plots.jsonl'} (item_text_file) is not read"
+    assert said in caplog.text
+
+
 def test_other_prompt_refuses_until_replace(
     profile: Profile, server: OpenAIServer, tmp_path: Path
 ) -> None:

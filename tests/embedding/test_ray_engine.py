@@ -48,7 +48,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def ray() -> Iterator[Any]:
     """One small Ray for these tests."""
-    from recbole_darec.experiment import ray_cluster
+    from recbole_darec import ray_cluster
 
     yield (started := ray_cluster.connect(cpus=2))
     started.shutdown()
@@ -193,7 +193,7 @@ def test_ray_that_cannot_start_says_what_to_do(tmp_path: Path) -> None:
         [
             sys.executable,
             "-c",
-            "from recbole_darec.experiment.ray_cluster import connect; connect()",
+            "from recbole_darec.ray_cluster import connect; connect()",
         ],
         env={**os.environ, "RAY_TMPDIR": str(tmp_path / "file")},
         capture_output=True,

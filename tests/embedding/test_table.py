@@ -31,6 +31,12 @@ def test_an_index_of_pandas_is_a_column(tmp_path: Path) -> None:
     assert first_rows(tmp_path / "t.parquet", "item_text_file")["id"].tolist() == ["a", "b"]
 
 
+def test_a_row_that_is_longer_than_the_header(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("item_id,text\n1,a,b\n2,c\n")
+    with pytest.raises(ConfigError, match="a row .of '1'. has more fields than the header; put"):
+        first_rows(tmp_path / "t.csv", "item_text_file")
+
+
 def test_a_file_without_rows(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("item_id,text\n")
     with pytest.raises(ConfigError, match=r"'item_text_file': .*t\.csv holds no rows"):

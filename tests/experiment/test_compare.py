@@ -3,6 +3,7 @@
 import json
 import logging
 import multiprocessing
+import re
 import shutil
 import signal
 import socket
@@ -137,6 +138,25 @@ def test_runs_without_a_test_part_are_told_apart_from_failed_ones(keys, tmp_path
     with pytest.raises(ConfigError, match=r"no run has a test part, .*; change eval_args"):
         compare([*others, *data], tmp_path / "c", models="BPR", seeds=1)
     assert "BPR on small, seed 2020, has no test part" in capsys.readouterr().out
+
+
+def test_the_tables_of_all_datasets_are_printed(keys, tmp_path, capsys, small_data):
+    shutil.copytree(small_data / "small", tmp_path / "data" / "small")
+    for file in shutil.copytree(small_data / "small", tmp_path / "data" / "other").iterdir():
+        file.rename(file.with_name(f"other{file.suffix}"))
+    own = [key for key in for_any_model(keys) if not key.startswith("--data_path")]
+    given = ["--models", "Pop", "--dataset", "small,other", "--seeds", "1", *own]
+    output = ["--output", tmp_path / "c", f"--data_path={tmp_path / 'data'}"]
+    assert command(compare_command, *given, *output) == 0
+    said = capsys.readouterr().out
+    assert re.findall(r"^## (\w+)$", said, re.M) == ["small", "other"]
+    assert len(re.findall(r"^\| Pop ", said, re.M)) == 2
+    assert "###" not in said
+
+
+def test_resume_has_to_say_what(keys):
+    with pytest.raises(ConfigError, match="--resume needs --output: the folder of what is to be"):
+        command(compare_command, "--resume")
 
 
 def test_dry_run_runs_nothing(keys, tmp_path, capsys):

@@ -22,7 +22,8 @@ from commanded import command, for_any_model, wait_until
 from ray.air.result import Result
 from ray.tune.schedulers import MedianStoppingRule
 
-from recbole_darec.experiment import ray_cluster, tune_command, tuning
+from recbole_darec import ray_cluster
+from recbole_darec.experiment import tune_command, tuning
 from recbole_darec.experiment.runner import Runner
 from recbole_darec.experiment.search import Search
 from recbole_darec.experiment.search_figures import coordinates
