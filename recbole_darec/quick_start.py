@@ -27,7 +27,7 @@ from recbole_darec.keys import ConfigError
 from recbole_darec.logger import end_log, init_logger
 from recbole_darec.moved import MOVABLE
 from recbole_darec.run_folder import RunFolder
-from recbole_darec.sole_user import sole_user
+from recbole_darec.sole_user import LOCK, sole_user
 from recbole_darec.trainer import EpochCallback, RunTrainer, make_trainer
 
 Result = dict[str, Any]
@@ -80,7 +80,9 @@ def run_recbole_darec(
         folder = RunFolder.create(config)
     try:
         with sole_user(folder.path, "start a new run"):
-            return _run(config, folder, saved, callback_fn, tested, loaded)
+            result = _run(config, folder, saved, callback_fn, tested, loaded)
+        (folder.path / LOCK).unlink(missing_ok=True)
+        return result
     finally:
         end_log()
 

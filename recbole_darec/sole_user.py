@@ -11,6 +11,7 @@ from filelock import FileLock, Timeout
 
 from recbole_darec.keys import ConfigError
 
+LOCK = ".lock"
 # Of storage without locks, which is left to the user's care.
 _WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
@@ -26,7 +27,7 @@ def sole_user(folder: Path, otherwise: str = "choose another --output") -> Itera
     Raises:
         ConfigError: if another process is at work there, or it cannot be written.
     """
-    lock = FileLock(folder / ".lock", timeout=0)
+    lock = FileLock(folder / LOCK, timeout=0)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(NotImplementedError):
