@@ -15,6 +15,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import re
 import zipfile
@@ -188,9 +189,10 @@ def _refuse_index(frame: pd.DataFrame) -> None:
 def _is_fraction(text: str) -> bool:
     """Names such as 0, 1, 2 are what pandas gives columns without one."""
     try:
-        return not float(text).is_integer()
-    except (ValueError, OverflowError):
+        value = float(text)
+    except ValueError:
         return False
+    return math.isfinite(value) and not value.is_integer()
 
 
 def _recbole(path: Path) -> Rows:

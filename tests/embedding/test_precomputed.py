@@ -316,11 +316,11 @@ def test_ids_with_more_fields_than_their_header(tmp_path: Path) -> None:
 
 def test_columns_without_names_of_their_own(tmp_path: Path) -> None:
     """As pandas writes a matrix: their numbers are names."""
-    frame = pd.DataFrame({"id": ["a", "b"], 0: [0.5, 1.5], 1: [2.0, 2.5]})
+    frame = pd.DataFrame({"id": ["a", "b"], 0: [0.5, 1.5], 1: [2.0, 2.5], "inf": [3.0, 4.5]})
     frame.to_csv(tmp_path / "x.csv", index=False)
     ids, rows = load_embeddings(tmp_path / "x.csv", "k")
     assert ids == ["a", "b"]
-    assert rows.tolist() == [[0.5, 2.0], [1.5, 2.5]]
+    assert rows.tolist() == [[0.5, 2.0, 3.0], [1.5, 2.5, 4.5]]
 
 
 def test_the_named_index_of_a_parquet_file_is_its_ids(tmp_path: Path) -> None:

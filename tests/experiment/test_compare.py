@@ -1,5 +1,6 @@
 """``compare``: one command, its files, its statistics, its failures and its resumption."""
 
+import errno
 import json
 import logging
 import multiprocessing
@@ -296,6 +297,15 @@ def test_one_command_at_a_time_in_a_folder(keys, tmp_path, module):
     with sole_user(output):
         pass
     ray.shutdown()  # which tune has started
+
+
+def test_storage_without_locks_is_left_to_the_user(tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    with sole_user(tmp_path), sole_user(tmp_path):
+        pass
 
 
 def test_a_killed_comparison_goes_on_where_it_was(keys, tmp_path):
