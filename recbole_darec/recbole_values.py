@@ -74,7 +74,9 @@ def _check_lists(final: Mapping[str, Any]) -> None:
         raise ConfigError(f"key 'topk' is {cuts}; expected whole numbers above 0, such as [10, 20]")
     for key, values in (("metrics", [name.lower() for name in final["metrics"]]), ("topk", cuts)):
         if len(set(values)) < len(values):
-            raise ConfigError(f"key '{key}' is {final[key]}, which names one twice; leave it out")
+            raise ConfigError(
+                f"key '{key}' is {final[key]}, which holds a value twice; give each once"
+            )
 
     files = final.get("benchmark_filename")
     if files and (len(files) != 3 or not all(isinstance(name, str) for name in files)):
