@@ -48,7 +48,7 @@ def settle_missing(
         table: ``(n, d_L)``; row 0 is padding.
         present: which rows have a vector, ``(n,)``.
         policy: ``error``, ``mask`` (zero row that is not present) or ``mean`` (mean of the
-            present rows, present).
+            present rows, present; as ``mask`` where there are none).
         tokens: external id of each row, ``(n,)``.
         what: ``items`` or ``users``, for messages.
 
@@ -70,9 +70,10 @@ def settle_missing(
             f"{message}; provide them, or set 'missing_text' to 'mask' (leave them out of the "
             "alignment) or 'mean'"
         )
-    if policy == "mean":
+    averaged = policy == "mean" and bool(present.any())
+    if averaged:
         table, present = table.copy(), present.copy()
         table[missing], present[missing] = table[present].mean(axis=0), True
-    action = "get the mean of the others" if policy == "mean" else "are left out of the alignment"
+    action = "get the mean of the others" if averaged else "are left out of the alignment"
     getLogger().warning(f"{message}: they {action} (missing_text: {policy})")
     return SideEmbeddings(table, present)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import os
 import pickle
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ import recbole.data.dataset as recbole_datasets
 import recbole.data.utils as recbole_data
 import torch
 from recbole.data.dataloader import FullSortEvalDataLoader, TrainDataLoader
-from recbole.utils import ModelType
+from recbole.utils import FeatureType, ModelType
 
 from recbole_darec.config import Config
 from recbole_darec.data.dataset import SideEmbeddingDataset
@@ -23,7 +22,7 @@ from recbole_darec.data.full_sort_loader import UserBatchLoader
 from recbole_darec.data.sampler import PHASES, PairSampler, create_samplers
 from recbole_darec.data.train_loader import TrainLoader
 from recbole_darec.data.user_items import UserItems
-from recbole_darec.embedding.text import BYTE_ORDER_MARK
+from recbole_darec.interaction_files import are_empty, check_headers
 from recbole_darec.keys import ConfigError
 from recbole_darec.recbole_values import has_part
 
@@ -34,15 +33,20 @@ def create_dataset(config: Config) -> Any:
     Raises:
         ConfigError: if a file is missing or malformed, or nothing is left after filtering.
     """
-    _check_marks(config)
+    check_headers(config)
     _warn_of_own_ml_100k(config)
     with _refused(config):
         dataset = _recboles_dataset(config)
+    _check_value_lists(config, dataset)
     if isinstance(dataset, SideEmbeddingDataset) != config.uses_text:
         kind = "without texts" if config.uses_text else "of a model with texts"
         raise ConfigError(
             f"key 'dataset_save_path': {config['dataset_save_path']} holds a dataset {kind}, which "
             f"does not serve {config.model}; leave the key out"
+        )
+    if config["dataset_save_path"] and dataset.config is config:
+        getLogger().warning(
+            f"{config['dataset_save_path']} is not used: the keys of its dataset or seed are others"
         )
     if config["save_dataset"] and dataset.config is config:
         dataset.save()
@@ -52,14 +56,15 @@ def create_dataset(config: Config) -> Any:
     return dataset
 
 
-def _check_marks(config: Config) -> None:
-    """RecBole would name the first column after a byte order mark."""
-    if str(config["encoding"]).replace("_", "-").lower() == "utf-8-sig":
-        return
-    for path in sorted(Path(config["data_path"]).glob(f"{config.dataset}*.inter")):
-        with path.open("rb") as file:
-            if file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8:
-                raise ConfigError(BYTE_ORDER_MARK.format(path))
+def _check_value_lists(config: Config, dataset: Any) -> None:
+    """RecBole parses a list of numbers as an interval, warns, and drops some interaction."""
+    for field, values in (config["val_interval"] or {}).items():
+        numeric = dataset.field2type.get(field) in (FeatureType.FLOAT, FeatureType.FLOAT_SEQ)
+        if numeric and isinstance(values, (list, tuple)):
+            raise ConfigError(
+                f"key 'val_interval' of '{field}' is {values}, a list, but the column holds "
+                f'numbers; write an interval, such as "[{min(values)},{max(values)}]"'
+            )
 
 
 def _warn_of_own_ml_100k(config: Config) -> None:
@@ -86,7 +91,22 @@ def _check_interactions(config: Config, dataset: Any) -> None:
             "RecBole filters nothing where benchmark_filename gives the parts, without effect: "
             f"{', '.join(ignored)}; filter the files themselves"
         )
+    _warn_of_repeated(config, dataset)
     _check_labels(config, inter)
+
+
+def _warn_of_repeated(config: Config, dataset: Any) -> None:
+    """The same pair in two parts of the split makes the evaluation look better than it is."""
+    if config["benchmark_filename"] or config["repeatable"]:
+        return
+    inter = dataset.inter_feat
+    repeated = int(inter.duplicated([dataset.uid_field, dataset.iid_field]).sum())
+    if repeated:
+        getLogger().warning(
+            f"{repeated} of {len(inter)} interactions of '{config.dataset}' repeat an earlier one "
+            "of the same user and item: a pair may be trained on and be tested; rm_dup_inter: "
+            "first keeps the first of each"
+        )
 
 
 def _check_labels(config: Config, inter: Any) -> None:
@@ -117,15 +137,22 @@ def _refused(config: Config) -> Iterator[None]:
             f"key 'dataset_save_path': {config['dataset_save_path']} cannot be read: {error}"
         ) from error
     except (ValueError, KeyError, IndexError, OSError, TypeError, AttributeError) as error:
-        if "is empty" in str(error):
+        if "is empty" in str(error) or are_empty(config):
             raise ConfigError(_empty(config)) from error
         absent = "no field " if isinstance(error, KeyError) else ""
         raise ConfigError(
             f"dataset '{config.dataset}' in {config['data_path']} cannot be used: "
-            f"{absent}{str(error).rstrip('.')}. Check load_col, unused_col, val_interval, "
-            "threshold, seq_len, field_separator and the interval filters against the header of "
-            "its files, whose columns are named name:type, and that no row lacks an id"
+            f"{absent}{str(error).rstrip('.')}. {_remedy(str(error))}"
         ) from error
+
+
+def _remedy(error: str) -> str:
+    if "Unable to convert column" in error:
+        return "A value of that column is no number (times are numbers too, such as seconds)"
+    return (
+        "Check load_col, unused_col, val_interval, threshold, seq_len, field_separator and the "
+        "interval filters against the header of its files, and that no row lacks an id"
+    )
 
 
 def _recboles_dataset(config: Config) -> Any:
@@ -149,7 +176,7 @@ _FILTERS = ("val_interval", "user_inter_num_interval", "item_inter_num_interval"
 
 def _empty(config: Config) -> str:
     filters = _filters(config)
-    if not filters:
+    if not filters or are_empty(config):
         return f"dataset '{config.dataset}' is empty: its files hold no interactions"
     return f"dataset '{config.dataset}' is empty after filtering: relax {', '.join(filters)}"
 

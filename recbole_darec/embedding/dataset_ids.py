@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from recbole_darec.embedding.table import ROWS
 from recbole_darec.embedding.text import id_field
+from recbole_darec.interaction_files import check_headers, interaction_files
 from recbole_darec.keys import ConfigError
 
 
@@ -40,10 +40,9 @@ def interaction_pieces(config: Mapping[str, Any], sides: Sequence[str]) -> Itera
     Raises:
         ConfigError: if a file cannot be read or lacks a column.
     """
-    parts = [f"{part}.inter" for part in config["benchmark_filename"] or ()] or ["inter"]
+    check_headers(config)
     fields = {id_field(config, side): side for side in sides}
-    for part in parts:
-        path = Path(config["data_path"]) / f"{config['dataset']}.{part}"
+    for path in interaction_files(config):
         try:
             with pd.read_csv(
                 path,

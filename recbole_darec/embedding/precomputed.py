@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from recbole_darec.embedding.table import refuse_longer_rows
+from recbole_darec.embedding.table import refuse_longer_rows, require_file
 from recbole_darec.keys import ConfigError
 
 _BLOCK = 1 << 16
@@ -63,8 +63,7 @@ def check_embedding_file(path: Path, key: str) -> None:
     Raises:
         ConfigError: if not.
     """
-    if not path.is_file():
-        raise ConfigError(f"key '{key}': the file {path} does not exist")
+    require_file(path, key)
     if path.suffix not in _READERS:
         raise ConfigError(f"key '{key}': {path} must end in one of {', '.join(_READERS)}")
     if path.suffix == ".npy":

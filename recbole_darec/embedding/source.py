@@ -167,7 +167,8 @@ def _nothing_in_common(
 ) -> ConfigError:
     return ConfigError(
         f"key '{key}' ({config[key]}): no id in common with dataset '{config['dataset']}'; "
-        f"its ids look like {', '.join(examples) or 'nothing'}, the dataset's like {', '.join(ids)}"
+        f"its ids look like {', '.join(examples) or 'nothing'}, the dataset's like "
+        f"{', '.join(ids) or 'nothing: it has no interactions'}"
     )
 
 

@@ -26,14 +26,26 @@ def read_pieces(path: Path, key: str, rows: int = ROWS) -> Iterator[pd.DataFrame
     Raises:
         ConfigError: if the file is missing, unreadable or of another kind.
     """
-    if not path.is_file():
-        raise ConfigError(f"key '{key}': the file {path} does not exist")
+    require_file(path, key)
     if path.suffix not in _READERS:
         raise ConfigError(f"key '{key}': {path} must end in .jsonl, .csv or .parquet")
     try:
         yield from _READERS[path.suffix](path, rows)
     except (ValueError, OSError) as error:
-        raise ConfigError(f"key '{key}': {path} cannot be read: {error}") from error
+        advice = "; save it as UTF-8" if isinstance(error, UnicodeDecodeError) else ""
+        raise ConfigError(f"key '{key}': {path} cannot be read: {error}{advice}") from error
+
+
+def require_file(path: Path, key: str) -> None:
+    """Whether a path that a key gives is a file.
+
+    Raises:
+        ConfigError: if it is a folder, or nothing is there.
+    """
+    if path.is_dir():
+        raise ConfigError(f"key '{key}': {path} is a folder; give the file")
+    if not path.is_file():
+        raise ConfigError(f"key '{key}': the file {path} does not exist")
 
 
 def first_rows(path: Path, key: str) -> pd.DataFrame:

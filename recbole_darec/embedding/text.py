@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from logging import getLogger
 from pathlib import Path
@@ -80,6 +80,8 @@ def check_atomic(
             f"set {side}_text_file or {side}_embedding_file"
         )
     columns = {column.partition(":")[0]: column for column in atomic_header(config, side)}
+    if not any(columns):
+        raise ConfigError(f"key '{key}': {path} is empty; its first line names the columns")
     for field in fields:
         if field not in columns:
             raise ConfigError(
@@ -218,8 +220,10 @@ def template_source(config: Mapping[str, Any], side: str, key: str | None = None
         rows = 0
         empty: Counter[str] = Counter()
         joined: list[str] = []
+        hashes: list[np.ndarray] = []
         for frame in atomic_pieces(config, side, fields):
             rows += len(frame)
+            hashes += [_hashes(frame[identifier])] if report else []
             empty.update(_empty_fields(template, frame))
             if report and len(joined) < _EXAMPLES:
                 joined += frame[identifier][_spans_lines(frame)].tolist()
@@ -231,6 +235,12 @@ def template_source(config: Mapping[str, Any], side: str, key: str | None = None
             )
         if joined:
             getLogger().warning(_JOINED.format(atomic_file(config, side), joined[:_EXAMPLES]))
+        again = (frame[identifier] for frame in atomic_pieces(config, side, [identifier]))
+        if repeated := _repeated(hashes, again):
+            getLogger().warning(
+                f"{atomic_file(config, side)} has more than one row for {len(repeated)} {side}s, "
+                f"of which the first counts, e.g. ids {', '.join(repeated[:_EXAMPLES])}"
+            )
 
     return TextSource(read, f"{key} {template!r} over {atomic_file(config, side)}")
 
@@ -281,13 +291,13 @@ def file_source(config: Mapping[str, Any], side: str) -> TextSource:
     identifier, column = text_columns(config, side, first_rows(path, key), path)
 
     def read(report: bool) -> Iterator[Batch]:
-        hashes = [np.empty(0, dtype=np.uint64)]
+        hashes: list[np.ndarray] = []
         empty: list[str] = []
         for frame in read_pieces(path, key):
             frame = frame.reindex(columns=[identifier, column]).astype(object)
             _require_ids(frame, identifier, path, key)
             ids = frame[identifier].map(str)
-            hashes.append(pd.util.hash_array(ids.to_numpy(dtype=object), categorize=False))
+            hashes.append(_hashes(ids))
             _require_texts(frame, identifier, column, path, key)
             texts = frame[column].where(frame[column].notna(), "")
             texts = texts.map(lambda text: str(text).strip())
@@ -299,7 +309,7 @@ def file_source(config: Mapping[str, Any], side: str) -> TextSource:
                 f"{', '.join(empty[:5])}"
             )
         if report:
-            _check_unique(path, key, identifier, np.concatenate(hashes))
+            _check_unique(path, key, identifier, hashes)
 
     return TextSource(read, f"{key} {path}, column '{column}'")
 
@@ -323,22 +333,29 @@ def _require_ids(frame: pd.DataFrame, identifier: str, path: Path, key: str) -> 
         )
 
 
-def _check_unique(path: Path, key: str, identifier: str, hashes: np.ndarray) -> None:
-    """Whether no id stands twice; ids themselves are looked at only where their hashes do."""
-    hashes = np.sort(hashes)
-    suspects = hashes[1:][hashes[1:] == hashes[:-1]]
-    if not len(suspects):
-        return
-    counts: Counter[str] = Counter()
-    for frame in read_pieces(path, key):
-        ids = frame[identifier].map(str).to_numpy(dtype=object)
-        counts.update(ids[np.isin(pd.util.hash_array(ids, categorize=False), suspects)])
-    repeated = [identity for identity, count in counts.items() if count > 1]
+def _check_unique(path: Path, key: str, identifier: str, hashes: list[np.ndarray]) -> None:
+    """Whether no id stands twice."""
+    repeated = _repeated(hashes, (frame[identifier] for frame in read_pieces(path, key)))
     if repeated:
         raise ConfigError(
             f"key '{key}': {path} has more than one text for {len(repeated)} ids: "
             f"{', '.join(repeated[:5])}; keep one row per id"
         )
+
+
+def _hashes(ids: pd.Series) -> np.ndarray:
+    found: np.ndarray = pd.util.hash_array(ids.map(str).to_numpy(dtype=object), categorize=False)
+    return found
+
+
+def _repeated(hashes: Sequence[np.ndarray], again: Iterable[pd.Series]) -> list[str]:
+    """Ids that stand twice; ids themselves are looked at only where their hashes do."""
+    sorted_ = np.sort(np.concatenate([np.empty(0, dtype=np.uint64), *hashes]))
+    suspects = sorted_[1:][sorted_[1:] == sorted_[:-1]]
+    counts: Counter[str] = Counter()
+    for ids in again if len(suspects) else ():
+        counts.update(ids.map(str)[np.isin(_hashes(ids), suspects)])
+    return [identity for identity, count in counts.items() if count > 1]
 
 
 def text_columns(
@@ -351,9 +368,11 @@ def text_columns(
     """
     identifier = config[f"{side}_text_id_column"] or id_field(config, side)
     if identifier not in frame.columns:
+        alone = len(frame.columns) == 1 and re.search(r"[;\t|]", frame.columns[0])
+        remedy = "separate them by commas" if alone else f"set '{side}_text_id_column'"
         raise ConfigError(
-            f"{path} has no id column '{identifier}' (columns: {', '.join(frame.columns)}); set "
-            f"'{side}_text_id_column'"
+            f"{path} has no id column '{identifier}' (columns: {', '.join(frame.columns)}); "
+            f"{remedy}"
         )
     column = config[f"{side}_text_column"]
     if column is None:

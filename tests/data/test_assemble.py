@@ -1,8 +1,9 @@
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recbole_darec.data.assemble import item_means
+from recbole_darec.data.assemble import item_means, settle_missing
 
 pair = st.tuples(st.integers(1, 4), st.integers(1, 5))
 
@@ -18,3 +19,11 @@ def test_item_means_against_plain_loops(pairs: list[tuple[int, int]], known: lis
         rows = [table[i].astype(float) for u, i in pairs if u == user and present[i]]
         assert has[user] == bool(rows)
         assert np.allclose(means[user], sum(rows) / len(rows) if rows else np.zeros(3), atol=1e-6)
+
+
+def test_without_any_vector_there_is_no_mean_to_give(caplog: pytest.LogCaptureFixture) -> None:
+    tokens = ["[PAD]", "a", "b"]
+    present = np.zeros(3, dtype=bool)
+    side = settle_missing(np.zeros((3, 2), dtype=np.float32), present, "mean", tokens, "users")
+    assert not side.present.any()
+    assert "2 of 2 users have no text and no embedding, e.g. ids a, b: they are left" in caplog.text

@@ -130,6 +130,24 @@ def test_items_go_without_titles_that_nobody_asked_for(
     assert item_titles(settings | {"encoding": "latin-1"}) == {"1": "Amélie"}
 
 
+def test_an_empty_file_is_named(settings: dict[str, Any], tmp_path: Any) -> None:
+    (tmp_path / "toy" / "toy.item").write_text("")
+    with pytest.raises(ConfigError, match=r"'item_template': .*toy\.item is empty; its first line"):
+        template_source(settings | {"item_template": "{t}"}, "item").as_dict()
+
+
+@pytest.mark.parametrize(("last", "told"), [("2", False), ("1", True)])
+def test_items_that_stand_twice_are_told(
+    settings: dict[str, Any], tmp_path: Any, caplog: pytest.LogCaptureFixture, last: str, told: bool
+) -> None:
+    content = f"item_id:token\tt:token_seq\n1\ta\n{last}\tb\n"
+    (tmp_path / "toy" / "toy.item").write_text(content)
+    source = template_source(settings | {"item_template": "{t}"}, "item")
+    source.as_dict()
+    said = r"has more than one row for 1 items, of which the first counts, e.g. ids 1"
+    assert (said in caplog.text) is told
+
+
 def test_missing_file(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"absent\.item, which does not exist"):
         template_source(settings | {"item_template": "{a}", "dataset": "absent"}, "item").as_dict()
@@ -197,7 +215,10 @@ def test_named_columns(settings: dict[str, Any], tmp_path: Any) -> None:
     assert file_source(changed | {"user_text_column": "b"}, "user").as_dict() == {"u1": "y"}
     with pytest.raises(ConfigError, match="no text column 'c'"):
         file_source(changed | {"user_text_column": "c"}, "user").as_dict()
-    with pytest.raises(ConfigError, match="no id column 'user_id'"):
+    with pytest.raises(ConfigError, match="no id column 'user_id' .*; set 'user_text_id_column'"):
+        file_source(changed | {"user_text_id_column": None}, "user").as_dict()
+    path.write_text("user_id;a\nu1;x\n")
+    with pytest.raises(ConfigError, match="columns: user_id;a.; separate them by commas"):
         file_source(changed | {"user_text_id_column": None}, "user").as_dict()
 
 
@@ -219,14 +240,15 @@ def test_named_columns(settings: dict[str, Any], tmp_path: Any) -> None:
             r"t\.jsonl .*: line 1 must be one object",
         ),
         ("t.csv", "", r"t\.csv cannot be read"),
+        ("t.csv", b"item_id,t\n1,\xe9\n", r"t\.csv cannot be read: .*; save it as UTF-8$"),
         ("t.parquet", "junk", r"t\.parquet cannot be read"),
         ("t.xls", "junk", r"must end in \.jsonl, \.csv or \.parquet"),
     ],
 )
 def test_bad_text_file(
-    settings: dict[str, Any], tmp_path: Any, name: str, content: str, message: str
+    settings: dict[str, Any], tmp_path: Any, name: str, content: str | bytes, message: str
 ) -> None:
-    (tmp_path / name).write_text(content)
+    (tmp_path / name).write_bytes(content.encode() if isinstance(content, str) else content)
     with pytest.raises(ConfigError, match=message):
         file_source(settings | {"item_text_file": str(tmp_path / name)}, "item").as_dict()
 
@@ -256,6 +278,8 @@ def test_texts_of_a_categorical_column(settings: dict[str, Any], tmp_path: Any) 
 def test_absent_text_file(settings: dict[str, Any], tmp_path: Any) -> None:
     with pytest.raises(ConfigError, match=r"'item_text_file': the file .* does not exist"):
         file_source(settings | {"item_text_file": str(tmp_path / "no.csv")}, "item").as_dict()
+    with pytest.raises(ConfigError, match=r"'item_text_file': .* is a folder; give the file"):
+        file_source(settings | {"item_text_file": str(tmp_path)}, "item").as_dict()
 
 
 def test_repeated_ids_are_found_across_pieces(settings: dict[str, Any], tmp_path: Any) -> None:
