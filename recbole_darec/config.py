@@ -109,6 +109,7 @@ class Config(RecBoleConfig):  # type: ignore[misc]
             raise ConfigError(f"RecBole refuses the configuration: {error}") from error
         self.final_config_dict["data_path"] = os.path.normpath(self["data_path"])
         self._check_metrics()
+        self._keep_direction()
         if self["enable_scaler"] and self["clip_grad_norm"]:
             raise ConfigError(
                 "keys 'enable_scaler' and 'clip_grad_norm' exclude each other: RecBole clips the "
@@ -393,6 +394,8 @@ class Config(RecBoleConfig):  # type: ignore[misc]
             getLogger().warning(self.unread_message(key))
 
     def _refuse_unread_arguments(self) -> None:
+        if self.external_config_dict.get("resume"):
+            return  # the run to resume has a model of its own, whose values they have to be
         for key in self.unread_keys():
             if key in self.cmd_config_dict:
                 raise ConfigError(self.unread_message(key))
@@ -400,7 +403,9 @@ class Config(RecBoleConfig):  # type: ignore[misc]
     @staticmethod
     def _accept_recboles_spellings(final: dict[str, Any]) -> None:
         for key in ("topk", "metrics", "benchmark_filename"):
-            if isinstance(final.get(key), (int, str)):
+            if isinstance(final.get(key), str):
+                final[key] = [name.strip() for name in final[key].split(",")]
+            elif isinstance(final.get(key), int):
                 final[key] = [final[key]]
         for key, spell in (("learner", str.lower), ("state", str.upper)):
             if isinstance(final[key], str):
@@ -434,10 +439,13 @@ class Config(RecBoleConfig):  # type: ignore[misc]
             return
         parent = Path(final["data_path"])
         local = sorted(p.name for p in parent.iterdir() if p.is_dir()) if parent.is_dir() else []
+        has_yaml = (properties_dir() / "dataset" / f"{self.dataset}.yaml").is_file()
+        similar = "" if has_yaml else nearest(self.dataset, ["ml-100k", *local, *downloadable])
+        parts = [f"{self.dataset}.{part}.inter" for part in final["benchmark_filename"] or []]
+        files = ", ".join(parts or [f"{self.dataset}.inter"])
         raise ConfigError(
-            f"dataset '{self.dataset}' does not exist"
-            f"{nearest(self.dataset, ['ml-100k', *local, *downloadable])}; its files belong in "
-            f"{parent / self.dataset} ({self.dataset}.inter, and {self.dataset}.item for text). "
+            f"dataset '{self.dataset}' does not exist{similar}; its files belong in "
+            f"{parent / self.dataset} ({files}, and {self.dataset}.item for text). "
             "Set data_path to the folder that holds the dataset's folder"
         )
 
@@ -465,6 +473,16 @@ class Config(RecBoleConfig):  # type: ignore[misc]
                 f"valid_metric '{self['valid_metric']}' is not computed: "
                 f"metrics is {self['metrics']} and topk is {self['topk']}, which give "
                 + ", ".join(sorted(computed))
+            )
+
+    def _keep_direction(self) -> None:
+        """RecBole goes by the metric, whatever ``valid_metric_bigger`` says."""
+        given, kept = self._resolved["valid_metric_bigger"], self["valid_metric_bigger"]
+        self._resolved["valid_metric_bigger"] = kept
+        if "valid_metric_bigger" in self.external_config_dict and given != kept:
+            getLogger().warning(
+                f"valid_metric_bigger {given} has no effect: of {self['valid_metric']} a "
+                f"{'larger' if kept else 'smaller'} value is the better one"
             )
 
     def _init_device(self) -> None:

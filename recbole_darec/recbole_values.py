@@ -5,7 +5,8 @@ from __future__ import annotations
 import codecs
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from logging import getLogger
 from typing import Any
 
 from recbole_darec.keys import ConfigError, Key, nearest
@@ -42,6 +43,8 @@ def check_recbole_values(final: Mapping[str, Any]) -> None:
         ConfigError: naming the key and what it expects.
     """
     _check_lists(final)
+    _check_metrics(final)
+    _check_fields(final)
     _check_columns(final)
     _check_eval_args(final)
     for key in INTERVAL_KEYS:
@@ -93,6 +96,51 @@ def computed_metrics(final: Mapping[str, Any]) -> set[str]:
     return cut | (names & _WITHOUT_CUT)
 
 
+def _check_metrics(final: Mapping[str, Any]) -> None:
+    """Names that RecBole knows, all of values or all of rankings, that fit what is evaluated."""
+    from recbole.evaluator.register import metric_types
+
+    for name in final["metrics"]:
+        if name.lower() not in metric_types:
+            raise ConfigError(
+                f"key 'metrics': '{name}' does not exist{nearest(name, metric_types)}; there are "
+                f"{', '.join(sorted(metric_types))}"
+            )
+    of_values = [name for name in final["metrics"] if name.lower() in _OF_VALUES]
+    if of_values and len(of_values) < len(final["metrics"]):
+        raise ConfigError(
+            f"key 'metrics' is {final['metrics']}: {', '.join(of_values)} are of values, the "
+            "others of rankings, and RecBole evaluates one kind a run; leave out one of them"
+        )
+    modes = _modes(final["eval_args"].get("mode", "full"))
+    if of_values and "full" in modes:
+        raise ConfigError(
+            f"key 'metrics': {', '.join(of_values)} are of values, which mode full of eval_args "
+            "has none of; set mode to labeled, or to uniN or popN (uni100)"
+        )
+
+
+def _modes(mode: Any) -> Collection[Any]:
+    """The evaluation modes of validation and test."""
+    return mode.values() if isinstance(mode, dict) else (mode,)
+
+
+def _check_fields(final: Mapping[str, Any]) -> None:
+    names: dict[str, str] = {}
+    for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "LABEL_FIELD"):
+        if (first := names.setdefault(final[key], key)) != key:
+            raise ConfigError(
+                f"keys '{first}' and '{key}' are both '{final[key]}'; name two columns"
+            )
+    columns = interaction_columns(final) or []
+    negative = final["NEG_PREFIX"] + final["ITEM_ID_FIELD"]
+    if not final["NEG_PREFIX"] or negative in columns:
+        raise ConfigError(
+            f"key 'NEG_PREFIX' is '{final['NEG_PREFIX']}': negative items would take the name of a "
+            f"column, '{negative}'; set another, such as neg_"
+        )
+
+
 def _check_columns(final: Mapping[str, Any]) -> None:
     for key in ("load_col", "unload_col", "unused_col"):
         for file, columns in (final.get(key) or {}).items():
@@ -139,6 +187,7 @@ def _check_eval_args(final: Mapping[str, Any]) -> None:
     if group_by != "user" and str(group_by).lower() != "none":
         raise ConfigError(f"key 'eval_args': group_by is {group_by!r}; expected user or none")
     _check_mode(args.get("mode", "full"))
+    _warn_of_few_sampled(final)
     _check_labeled(final)
     time, columns = final["TIME_FIELD"], interaction_columns(final)
     by_files = bool(final.get("benchmark_filename"))
@@ -207,7 +256,7 @@ def _is_share(value: Any) -> bool:
 def _check_mode(mode: Any) -> None:
     if isinstance(mode, dict):
         _check_names("eval_args': 'mode", mode, ("valid", "test"))
-    for value in mode.values() if isinstance(mode, dict) else (mode,):
+    for value in _modes(mode):
         if not isinstance(value, str) or not _MODE.fullmatch(value):
             raise ConfigError(
                 f"key 'eval_args': mode is {value!r}; expected full, uniN or popN with a number N "
@@ -215,10 +264,20 @@ def _check_mode(mode: Any) -> None:
             )
 
 
+def _warn_of_few_sampled(final: Mapping[str, Any]) -> None:
+    """Of a list with all candidates in it every positive item is found."""
+    largest = max(final["topk"])
+    for mode in set(map(str, _modes(final["eval_args"].get("mode")))):
+        if mode.startswith(("uni", "pop")) and int(mode[3:]) < largest:
+            getLogger().warning(
+                f"mode {mode} of eval_args ranks {mode[3:]} sampled items, fewer than the largest "
+                f"topk, {largest}: every positive item is among the first {largest}"
+            )
+
+
 def _check_labeled(final: Mapping[str, Any]) -> None:
     """Labels are evaluated by the metrics of values, and have to be there."""
-    mode = final["eval_args"].get("mode")
-    if "labeled" not in (mode.values() if isinstance(mode, dict) else (mode,)):
+    if "labeled" not in _modes(final["eval_args"].get("mode")):
         return
     ranking = [name for name in final["metrics"] if name.lower() not in _OF_VALUES]
     if ranking:

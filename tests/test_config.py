@@ -162,7 +162,6 @@ def test_every_printed_value_is_read_back(value):
             ({"config_dict": {"benchmark_filename": names}}, "expected the suffixes of three files")
             for names in ("train", ["train", "test"], ["a", "b", "c", "d"], ["train", "valid", 3])
         ),
-        ({"config_dict": {"metrics": ["Recal"]}}, "There is no metric named 'Recal'"),
         ({"config_dict": {"gpu_id": "0", "nproc": 2}}, "several processes is not supported"),
         ({"config_dict": {"dataset_save_path": "x.pth"}}, "allow_pickle"),
         ({"config_file_list": ["absent.yaml"]}, "config file absent.yaml cannot be read"),
@@ -401,8 +400,28 @@ RECBOLES = [
         "BPR",
         "metrics",
         ["Recall", "RMSE"],
-        "^RecBole refuses the configuration: Ranking metrics and value metrics can not be used",
+        r"'metrics' is .*: RMSE are of values, the others of rankings, .* leave out one of them",
     ),
+    (
+        "BPR",
+        "metrics",
+        ["Recal"],
+        "'metrics': 'Recal' does not exist; did you mean 'recall'.; there",
+    ),
+    (
+        "BPR",
+        "metrics",
+        ["AUC"],
+        "'metrics': AUC are of values, which mode full .* to labeled, or to",
+    ),
+    ("BPR", "tail_ratio", "x", "key 'tail_ratio' is 'x' .str.; expected a float"),
+    ("BPR", "tail_ratio", -0.5, r"key 'tail_ratio' is -0.5; expected a float in \(0, inf"),
+    ("BPR", "nproc", "abc", "key 'nproc' is 'abc'"),
+    ("BPR", "seq_separator", 5, "key 'seq_separator' is 5 .int.; expected a str"),
+    ("BPR", "NEG_PREFIX", "", "'NEG_PREFIX' is '': .* would take the name of a column, 'item_id'"),
+    ("NeuMF", "LABEL_FIELD", "item_id", "'ITEM_ID_FIELD' and 'LABEL_FIELD' are both 'item_id'"),
+    ("NGCF", "node_dropout", 2.0, r"key 'node_dropout' is 2.0; expected a float in \[0, 1\)"),
+    ("NGCF", "message_dropout", -0.1, "key 'message_dropout' is -0.1"),
     ("BPR", "topk", "abc", r"key 'topk' is \['abc'\]; expected whole numbers above 0"),
     ("BPR", "topk", [10, 0], r"key 'topk' is \[10, 0\]"),
     ("BPR", "topk", [], r"key 'topk' is \[\]"),
@@ -446,6 +465,7 @@ def test_wrong_values_of_recboles_keys_are_named(model, key, value, message):
         ("MultiVAE", "train_neg_sample_args", "None", None),
         ("SimpleX", "negative_weight", "0.5", 0.5),
         ("BPR", "topk", "5,10", [5, 10]),
+        ("BPR", "metrics", "Recall,MRR", ["Recall", "MRR"]),
         ("BPR", "user_inter_num_interval", "[5,inf)", "[5,inf)"),
         ("BPR", "user_inter_num_interval", "[5,10]", "[5,10]"),
         ("BPR", "user_inter_num_interval", "[1,2);(5, 7]", "[1,2);(5, 7]"),
@@ -460,6 +480,38 @@ def test_sound_values_of_recboles_keys_pass(model, key, text, value):
     arguments = [f"--{key}={text}", "--valid_metric=MRR@10"]
     given = Config(model, command_line=arguments).resolved()[key]
     assert value is None or given == value
+
+
+def test_the_direction_of_a_metric_is_its_own(caplog):
+    config = Config("BPR", config_dict={"valid_metric_bigger": False})
+    assert config["valid_metric_bigger"] is True
+    assert config.resolved()["valid_metric_bigger"] is True
+    assert "valid_metric_bigger False has no effect: of MRR@10 a larger value is the" in caplog.text
+    caplog.clear()
+    keys = {"metrics": ["RMSE"], "valid_metric": "RMSE", "eval_args": {"mode": "uni100"}}
+    written = Config("BPR", config_dict=keys).resolved()
+    assert written["valid_metric_bigger"] is False
+    Config(config_dict=written)
+    assert not caplog.text
+
+
+def test_fewer_sampled_items_than_are_ranked_are_told(caplog):
+    for mode, told in (
+        ("uni100", False),
+        ("pop10", False),
+        ({"valid": "full", "test": "uni5"}, True),
+    ):
+        Config("BPR", config_dict={"eval_args": {"mode": mode}})
+        assert ("mode uni5 of eval_args ranks 5 sampled items, fewer than" in caplog.text) is told
+
+
+def test_a_dataset_of_this_package_is_asked_for_by_the_files_of_its_split(tmp_path):
+    keys = {"dataset": "amazon-book-rlmrec", "data_path": str(tmp_path)}
+    files = (
+        "amazon-book-rlmrec.train.inter, amazon-book-rlmrec.valid.inter, amazon-book-rlmrec.test"
+    )
+    with pytest.raises(ConfigError, match=rf"does not exist; its files belong in .* \({files}"):
+        Config(config_dict=keys)
 
 
 EVAL_ARGS = [
