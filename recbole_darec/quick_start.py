@@ -137,13 +137,19 @@ def _run(
     if trainer.best_epoch is not None:
         _warn_of_warm_up(config, (trainer.best_epoch + 1) * len(loaders[0]))
     test, users = trainer.test(loaders[0], loaders[2], show) if tested else (None, None)
-    if users is not None:
-        users.save(folder.path)
     if saved:
         _save_scorer(config, model, loaders, folder)
     metrics = _metrics(config, trainer, score, best, test)
     _log_end(config, metrics)
-    folder.write_metrics(metrics)
+    try:
+        if users is not None:
+            users.save(folder.path)
+        folder.write_metrics(metrics)
+    except OSError as error:
+        raise ConfigError(
+            f"the results cannot be written into {folder.path} ({error}): is the disk full? Make "
+            f"room, and --resume={folder.path} writes them. Test result: {test}"
+        ) from error
     _finish(folder, saved)
     return _result(metrics, folder)
 
@@ -184,7 +190,7 @@ def _save_scorer(config: Config, model: torch.nn.Module, loaders: Any, folder: R
     checkpoint.restore(model, config.model, state, folder.best)
     try:
         ModelScorer(config, model.eval(), loaders).saved().save(folder.path)
-    except (ConfigError, UnicodeError) as error:
+    except (ConfigError, UnicodeError, OSError) as error:
         getLogger().info(f"No {FILE_NAME}, recommending will load model and data: {error}")
 
 

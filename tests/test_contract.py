@@ -353,6 +353,7 @@ def test_loaded_weights_are_scored_at_once(build, batch):
     model.load_state_dict(other.state_dict())
     assert torch.equal(all_scores(model), all_scores(other))
     assert not model.full_sort_predict(batch[:1]).requires_grad
+    assert all_scores(model.double()).dtype == torch.float64
 
 
 @pytest.mark.parametrize("alignment", own("alignment"))

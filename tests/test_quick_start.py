@@ -1,5 +1,6 @@
 """The life of a run: results, run folder, reproducibility, resume, honest baselines."""
 
+import errno
 import json
 import logging
 import math
@@ -25,11 +26,13 @@ from recbole_darec.api import analyze
 from recbole_darec.checksums import seal, verify
 from recbole_darec.config import Config
 from recbole_darec.data.preparation import create_dataset, prepare_data
+from recbole_darec.inference.saved_scorer import SavedScorer
 from recbole_darec.keys import ConfigError
 from recbole_darec.load import load
 from recbole_darec.quick_start import build_model, run_recbole_darec
 from recbole_darec.run_folder import RunFolder
 from recbole_darec.trainer import RunTrainer
+from recbole_darec.user_values import UserValues
 
 RATED = ["user_id", "item_id", "rating"]
 NO_WEIGHTS = {"or_weight": 0.0, "uni_weight": 0.0, "glo_weight": 0.0, "loc_weight": 0.0}
@@ -485,6 +488,43 @@ def test_resume_refuses_another_configuration(run, settings, tmp_path):
     Path(done["run_folder"], "metrics.json").unlink()
     with pytest.raises(ConfigError, match="the run ended before an epoch did"):
         run_recbole_darec(config_dict={"resume": done["run_folder"]})
+
+
+def test_resume_accepts_the_keys_of_the_runs_own_model(run):
+    done = run("Backbone", backbone="SimGCL", eps=0.5, epochs=1)
+    again = [f"--resume={done['run_folder']}", "--eps=0.5"]
+    assert run_recbole_darec(command_line=again) == done
+    with pytest.raises(ConfigError, match="keeps its configuration, but eps differs"):
+        run_recbole_darec(command_line=[again[0], "--eps=0.4"])
+
+
+@pytest.mark.parametrize("failing", [(UserValues, "save"), (RunFolder, "write_metrics")])
+def test_results_that_cannot_be_written_are_told_and_written_by_resume(
+    run, settings, monkeypatch, failing
+):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    place = Path(settings["checkpoint_dir"]) / "full"
+    with monkeypatch.context() as patch:
+        patch.setattr(*failing, full)
+        with pytest.raises(
+            ConfigError, match=r"written .*is the disk full.* Test result: \{'recall"
+        ):
+            run("BPR", epochs=1, checkpoint_dir=str(place))
+    (folder,) = place.iterdir()
+    resumed = run_recbole_darec(config_dict={"resume": str(folder)})
+    assert resumed["test_result"] == run("BPR", epochs=1)["test_result"]
+
+
+def test_a_run_whose_scorer_cannot_be_written_ends_without_it(run, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(SavedScorer, "save", full)
+    folder = Path(run("BPR", epochs=1)["run_folder"])
+    assert (folder / "metrics.json").is_file()
+    assert "No serving.npz, recommending will load" in (folder / "run.log").read_text()
 
 
 @pytest.mark.parametrize("damage", ["truncated", "foreign model"])

@@ -100,11 +100,9 @@ class AutoCF(EmbeddingBackbone):
             "infomax": within.new_zeros(()) if scores is None else -scores.mean(),
         }
 
-    def train(self, mode: bool = True) -> AutoCF:
-        """Switch mode; an epoch begins with new seeds."""
+    def begin_epoch(self, epoch: int) -> None:
+        """An epoch begins with new seeds; see ``Backbone.begin_epoch``."""
         self._step = 0
-        super().train(mode)
-        return self
 
     def _encode(self, ego: Tensor, encoder: Adjacency, decoder: EdgePattern) -> Tensor:
         layers = [ego]

@@ -78,11 +78,9 @@ class SGL(LightGCN):
             terms["reg"] = terms["reg"] / len(batch.users)
         return terms | {"ssl": self._weight * contrast}
 
-    def train(self, mode: bool = True) -> SGL:
-        """Switch mode; as in RecBole, each call for training asks for new views."""
+    def begin_epoch(self, epoch: int) -> None:
+        """An epoch begins with new views; see ``Backbone.begin_epoch``."""
         self._views = None
-        super().train(mode)
-        return self
 
     def _current_views(self) -> tuple[View, View]:
         if self._views is None or self._per_step:

@@ -98,6 +98,11 @@ class RepresentationRecommender(GeneralRecommender, ABC):  # type: ignore[misc]
         super().train(mode)
         return self
 
+    def _apply(self, *args: Any, **kwargs: Any) -> Any:
+        """Move or convert; representations of before are forgotten."""
+        self._evaluated = None
+        return super()._apply(*args, **kwargs)
+
     def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """Load weights; representations made with others are forgotten."""
         self._evaluated = None

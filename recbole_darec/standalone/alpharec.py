@@ -38,7 +38,8 @@ class AlphaRec(RepresentationRecommender):
             not read.
 
     Raises:
-        ConfigError: if a user has interacted with all items.
+        ConfigError: if a user has interacted with all items, or if negative items are to be drawn
+            otherwise than uniformly.
     """
 
     keys: ClassVar[Mapping[str, Key]] = {
@@ -62,6 +63,12 @@ class AlphaRec(RepresentationRecommender):
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
+        drawing = config["train_neg_sample_args"]
+        if drawing["distribution"] != "uniform" or drawing["dynamic"]:
+            raise ConfigError(
+                f"key 'train_neg_sample_args' is {drawing}, but AlphaRec draws its n_negatives "
+                "uniformly; leave the key out"
+            )
         self.graph = BipartiteGraph.from_dataset(dataset)
         if int(self.graph.degrees()[: self.n_users].max()) >= self.n_items - 1:
             raise ConfigError(

@@ -175,8 +175,10 @@ def test_view_lasts_the_asked_number_of_steps_and_an_epoch_begins_anew(tiny_grap
     model.train()
     drawn = ["seed_scores" in model().extras for _ in range(5)]
     assert drawn == [True, False, True, False, True]
+    model.eval().train()  # as RecBole does for each batch of dynamic negative sampling
+    assert "seed_scores" not in model().extras
     model()
-    model.train()
+    model.begin_epoch(1)
     assert "seed_scores" in model().extras
 
 

@@ -103,8 +103,9 @@ def test_views_are_drawn_anew_as_often_as_asked(tiny_graph, defaults, interval, 
 
     model.train()
     before = first_view()
+    model.eval().train()  # as RecBole does for each batch of dynamic negative sampling
     assert torch.equal(first_view(), before) == same_within_epoch
-    model.train()
+    model.begin_epoch(1)
     assert not torch.equal(first_view(), before)
 
 

@@ -59,6 +59,14 @@ def test_a_user_who_knows_all_items_is_refused_where_the_sampler_lets_him_pass(b
         build(everything, repeatable=True)
 
 
+@pytest.mark.parametrize(
+    "drawing", [{"distribution": "popularity"}, {"dynamic": True, "candidate_num": 2}]
+)
+def test_negatives_that_it_does_not_draw_are_refused(build, drawing):
+    with pytest.raises(ConfigError, match="but AlphaRec draws its n_negatives uniformly; leave"):
+        build(train_neg_sample_args=drawing)
+
+
 def dot(first, second):
     return sum(x * y for x, y in zip(first, second, strict=True))
 
