@@ -105,6 +105,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--run", help="run folder of an earlier call, to be measured again")
     args, keys = parser.parse_known_args()
+    for kind in ("inter", "item"):
+        file = args.data_path / args.dataset / f"{args.dataset}.{kind}"
+        if not file.is_file():
+            parser.error(f"there is no {file}: items are held out of whole interactions")
     data = args.output / "data"
     held = hold_out(args.data_path, args.dataset, data, args.fraction, args.seed)
     folder = args.run

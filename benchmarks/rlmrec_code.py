@@ -48,7 +48,7 @@ class Trainer:
 def why_absent(path: Path) -> str | None:
     """What is missing for running it, if anything."""
     file = path / "encoder" / "models" / "general_cf" / "lightgcn.py"
-    return None if file.is_file() else f"RLMRec is left out: there is no {file}"
+    return None if file.is_file() else f"there is no {file}"
 
 
 def handler(args: argparse.Namespace, matrices: dict[str, Any]) -> Any:

@@ -6,9 +6,9 @@ Users are uniform and items popular by a power law, in no order of their ids; 10
 user and 200 an item. Each size runs in a process of its own, so that its peak of memory is its own.
 A step is a batch of our loader, LightGCN forward and backward, and the optimizer. It goes over the
 whole graph, as in every implementation of LightGCN, so that a step costs so much per interaction,
-and an epoch at a fixed batch size grows with the square of the interactions. DaRec's share is what
-its terms, in a step that computes them, add to BPR from the backbone's output to the gradient of
-that output: in a whole step it would drown in noise.
+and an epoch at a fixed batch size grows with the square of the interactions. DaRec adds
+what its terms, in a step that computes them, add to BPR from the backbone's output to the gradient
+of that output: in a whole step it would drown in noise.
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ def draw(results: list[dict[str, float]], file: Path) -> None:
     times, memory = figure.subplots(1, 2)
     n = [r["interactions"] for r in results]
     times.loglog(n, [r["step"] for r in results], "o-", label="LightGCN, a step")
-    times.loglog(n, [r["alignment"] for r in results], "s--", label="DaRec's share of it")
+    times.loglog(n, [r["alignment"] for r in results], "s--", label="DaRec's terms, beside it")
     times.set(xlabel="interactions", ylabel="seconds")
     times.legend()
     memory.loglog(n, [r["bytes"] * r["interactions"] / 2**20 for r in results], "o-")
@@ -231,7 +231,7 @@ def main() -> None:
     print(f"dim {args.dim}, {args.layers} layers, batch {args.batch}, {args.clock} clock, "
           f"{args.threads} threads, torch {torch.__version__}\n")  # fmt: skip
     print("| interactions | start | step | per interaction | epoch | bytes per interaction "
-          "| DaRec's share |\n|---|---:|---:|---:|---:|---:|---:|", flush=True)  # fmt: skip
+          "| DaRec adds |\n|---|---:|---:|---:|---:|---:|---:|", flush=True)  # fmt: skip
     results = []
     for size in args.sizes:
         results.append(in_own_process(int(size), argv))
