@@ -14,12 +14,14 @@ from typing import Any
 from recbole_darec import __version__
 from recbole_darec.keys import ConfigError, nearest
 from recbole_darec.options import parse_options
+from recbole_darec.registry import ADAPTED, BARE, parts
 from recbole_darec.yaml_file import config_files
 
 _EXAMPLE = """\
 Any key of RecBole or of this package is set by --key=value, as in RecBole. Examples:
   run_recbole_darec.py --model=DaRec --dataset=ml-100k
   run_recbole_darec.py --model=DaRec --backbone=LightGCN --alignment_weight=0.01 --seed=1
+  run_recbole_darec.py --model=RLMRecCon --backbone=recbole/NGCF --protocol=rlmrec
   run_recbole_darec.py --model=BPR --dataset=ml-100k --config_files 'my.yaml other.yaml'
 
 Other commands, each with its own --help:
@@ -157,9 +159,17 @@ def _new_parser(command: str, description: str, epilog: str) -> argparse.Argumen
 
 def _parser() -> argparse.ArgumentParser:
     about = "Train and evaluate DaRec, a bare backbone or a RecBole model."
-    parser = _new_parser("", about, _EXAMPLE)
+    backbones = (
+        f"Backbones: {', '.join(parts('backbone'))}, or {ADAPTED}NAME, a model of RecBole's.\n"
+    )
+    parser = _new_parser("", about, backbones + _EXAMPLE)
     parser.add_argument("--version", action="version", version=f"{_INSTALLED} {__version__}")
-    parser.add_argument("--model", "-m", help="DaRec (default), Backbone, or a RecBole model")
+    others = [name for name in (*parts("alignment"), *parts("standalone")) if name != "DaRec"]
+    parser.add_argument(
+        "--model",
+        "-m",
+        help=f"DaRec (default), {', '.join(others)}, {BARE} (no alignment), or a RecBole model",
+    )
     parser.add_argument("--dataset", "-d", help="name of the dataset; default ml-100k")
     parser.add_argument(
         "--config_files", nargs="+", default=[], metavar="FILE", help="yaml files, later ones win"

@@ -176,11 +176,13 @@ def silence_deprecations() -> None:
     """RecBole 1.2.0 and 1.2.1 use calls that pandas 2 and PyTorch 2 keep, with a warning.
 
     These are ``fillna(inplace=True)`` on a column, ``torch.sparse.FloatTensor`` and
-    ``torch.cuda.amp.GradScaler``; they work in the versions that this package asks for.
+    ``torch.cuda.amp.GradScaler``; they work in the versions that this package asks for. So does
+    SpectralCF's tensor of a list of arrays, made once, which PyTorch calls slow.
     """
     for category in (FutureWarning, DeprecationWarning):
         warnings.filterwarnings("ignore", category=category, module=r"recbole\.")
-    warnings.filterwarnings("ignore", message=r"torch\.sparse\.SparseTensor", module=r"recbole\.")
+    for message in (r"torch\.sparse\.SparseTensor", "Creating a tensor from a list of numpy"):
+        warnings.filterwarnings("ignore", message=message, module=r"recbole\.")
 
 
 def stop_ngcf_dropout_in_evaluation() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from recbole_darec import __version__, cli
 from recbole_darec.cli import _COMMANDS, main
+from recbole_darec.registry import FAMILIES, parts
 
 ROOT = Path(__file__).parent.parent
 
@@ -80,6 +81,8 @@ def test_help_has_examples(tmp_path):
     done = script("--help", cwd=tmp_path)
     assert done.returncode == 0
     assert "run_recbole_darec.py --model=DaRec --dataset=ml-100k" in done.stdout
+    for family in FAMILIES:
+        assert all(name in done.stdout for name in parts(family))
 
 
 def test_the_version(tmp_path):

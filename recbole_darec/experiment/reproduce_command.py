@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 DESCRIPTION = "Run published experiments and print our numbers beside theirs."
 EXAMPLE = """\
-Names are files of properties/experiment/, or yaml files of your own. Any --key=value but the model
-and the backbone stands above what the file says. Runs that several of them share are trained once.
-The same command with --resume goes on after a kill and tries failed runs again. Exit status 1 if a
-run failed or a judged metric is out of its tolerance. Examples:
+Names are files of properties/experiment/, or yaml files of your own. Any --key=value but the model,
+the backbone and the dataset stands above what the file says. Runs that several of them share are
+trained once. The same command with --resume goes on after a kill and tries failed runs again. Exit
+status 1 if a run failed or a judged metric is out of its tolerance. Examples:
   run_recbole_darec.py reproduce --list
   run_recbole_darec.py reproduce rlmrec-amazon-book-lightgcn --data_path=DATA --seeds=2023
   run_recbole_darec.py reproduce --all --data_path=DATA --output results/published --workers 2
@@ -55,6 +55,11 @@ def main(args: argparse.Namespace) -> int:
     Raises:
         ConfigError: if a name, file or key is wrong; before any run.
     """
+    if args.names and (args.all or args.list):
+        option = "--all" if args.all else "--list"
+        raise ConfigError(
+            f"{option} is of all that come with the package: leave out {', '.join(args.names)}"
+        )
     if args.list:
         for name in known():
             print(f"{name}: {Published.load(name).source}")
@@ -124,7 +129,7 @@ def _carry_out(
 def _check_parts(results: Sequence[Published], keys: Sequence[str]) -> None:
     given = parse_command_line(keys)
     for result in results:
-        for key in {"model", "backbone"} & given.keys() & result.config.keys():
+        for key in {"model", "backbone", "dataset"} & given.keys() & result.config.keys():
             if given[key] != result.config[key]:
                 raise ConfigError(
                     f"--{key}={given[key]}, but experiment '{result.name}' was published for "

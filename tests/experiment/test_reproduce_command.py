@@ -272,3 +272,14 @@ def test_two_files_of_one_name_are_refused(published, reproduce, tmp_path):
     with pytest.raises(ConfigError, match="runs stand twice in the experiment: mine-1, mine-2"):
         reproduce(published(), str(other))
     assert not (tmp_path / "out").exists()
+
+
+def test_names_beside_all_or_list_are_refused(reproduce):
+    for option in ("--all", "--list"):
+        with pytest.raises(ConfigError, match=f"{option} is of all .*: leave out mine.yaml, other"):
+            reproduce("mine.yaml", "other", option)
+
+
+def test_numbers_of_another_dataset_are_not_compared_with(published, reproduce):
+    with pytest.raises(ConfigError, match="--dataset=ml-100k, but experiment 'mine' was published"):
+        reproduce(published(), "--dataset=ml-100k")
