@@ -38,8 +38,8 @@ files of this package and of RecBole. All keys of
   `..._inter_num_interval`. Interactions without a user or an item id are refused.
 - RecBole reads its own copy of `ml-100k`, whatever `data_path` says; a warning tells of a folder of
   that name there.
-- A value that stands twice in `topk` or `metrics` is refused. A list in `val_interval` of a column of
-  numbers, of which RecBole makes an interval with a warning, is refused too.
+- A value that stands twice in `topk` or `metrics` is refused. So is a list in `val_interval` of a
+  column of numbers, of which RecBole makes an interval, with a warning.
 - Pairs of a user and an item that stand twice are told of: `rm_dup_inter: first` keeps one.
 - `valid_metric_bigger` follows from the metric, as in RecBole; another value is told of.
 - `checkpoint_dir` holds a folder for each run.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_darec.embedding.text import BYTE_ORDER_MARK
-from recbole_darec.keys import ConfigError, nearest
+from recbole_darec.keys import ConfigError
 
 _TYPES = ("token", "float", "token_seq", "float_seq")
 
@@ -55,8 +55,8 @@ def _check_columns(columns: list[str], config: Mapping[str, Any], path: Path) ->
     for key in ("USER_ID_FIELD", "ITEM_ID_FIELD"):
         if config[key] not in names:
             raise ConfigError(
-                f"{path} has no column '{config[key]}'{nearest(config[key], names)}; its columns "
-                f"are {', '.join(names)}: rename one, or set '{key}'"
+                f"{path} has no column '{config[key]}'; its columns are {', '.join(names)}: "
+                f"rename one, or set '{key}'"
             )
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from importlib.metadata import version
-from logging import INFO, getLogger
+from logging import INFO, WARNING, getLogger
 from typing import Any
 
 import torch
@@ -148,7 +148,7 @@ def _run(
     except OSError as error:
         raise ConfigError(
             f"the results cannot be written into {folder.path} ({error}): is the disk full? Make "
-            f"room, and --resume={folder.path} writes them. Test result: {test}"
+            f"room, and --resume={folder.path} writes them. Test result: {metrics['test_result']}"
         ) from error
     _finish(folder, saved)
     return _result(metrics, folder)
@@ -191,7 +191,8 @@ def _save_scorer(config: Config, model: torch.nn.Module, loaders: Any, folder: R
     try:
         ModelScorer(config, model.eval(), loaders).saved().save(folder.path)
     except (ConfigError, UnicodeError, OSError) as error:
-        getLogger().info(f"No {FILE_NAME}, recommending will load model and data: {error}")
+        level = WARNING if isinstance(error, OSError) else INFO
+        getLogger().log(level, f"No {FILE_NAME}, recommending will load model and data: {error}")
 
 
 def build_model(config: Config, train_dataset: Any) -> torch.nn.Module:

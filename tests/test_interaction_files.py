@@ -41,7 +41,7 @@ def written(tmp_path):
         ),
         (
             b"user:token\titem_id:token\n1\t2\n",
-            "no column 'user_id'; did you mean 'user'.; its col",
+            "no column 'user_id'; its columns are user, item_id: rename one, or",
         ),
         (b"\xef\xbb\xbf" + SOUND, "begins with a byte order mark, .*: set --encoding=utf-8-sig"),
         (b"", "the first line of .*shop.inter has a column ''"),
