@@ -132,6 +132,9 @@ def _check_fields(final: Mapping[str, Any]) -> None:
             raise ConfigError(
                 f"keys '{first}' and '{key}' are both '{final[key]}'; name two columns"
             )
+    for key in ("field_separator", "seq_separator"):
+        if not final[key]:
+            raise ConfigError(f"key '{key}' is empty; give the character between two entries")
     columns = interaction_columns(final) or []
     negative = final["NEG_PREFIX"] + final["ITEM_ID_FIELD"]
     if not final["NEG_PREFIX"] or negative in columns:

@@ -418,6 +418,7 @@ RECBOLES = [
     ("BPR", "tail_ratio", -0.5, r"key 'tail_ratio' is -0.5; expected a float in \(0, inf"),
     ("BPR", "nproc", "abc", "key 'nproc' is 'abc'"),
     ("BPR", "seq_separator", 5, "key 'seq_separator' is 5 .int.; expected a str"),
+    ("BPR", "field_separator", "", "key 'field_separator' is empty; give the character between"),
     ("BPR", "NEG_PREFIX", "", "'NEG_PREFIX' is '': .* would take the name of a column, 'item_id'"),
     ("NeuMF", "LABEL_FIELD", "item_id", "'ITEM_ID_FIELD' and 'LABEL_FIELD' are both 'item_id'"),
     ("NGCF", "node_dropout", 2.0, r"key 'node_dropout' is 2.0; expected a float in \[0, 1\)"),
