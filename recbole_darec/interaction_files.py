@@ -34,12 +34,39 @@ def check_headers(config: Mapping[str, Any]) -> None:
             or if there is none of users or of items.
     """
     for path in filter(Path.is_file, interaction_files(config)):
-        encoding = config["encoding"] or "utf-8"
-        with path.open(encoding=encoding, errors="replace") as file:
-            line = file.readline().rstrip("\r\n")
+        line = _first_line(path, config)
         if line.startswith("\ufeff"):
             raise ConfigError(BYTE_ORDER_MARK.format(path))
         _check_columns(line.split(config["field_separator"]), config, path)
+
+
+def check_value_lists(config: Mapping[str, Any]) -> None:
+    """Whether ``val_interval`` has no list for a column of numbers.
+
+    RecBole parses such a list as an interval, warns, and leaves out some interaction.
+
+    Args:
+        config: as for ``check_headers``, and key ``val_interval``.
+
+    Raises:
+        ConfigError: if it has.
+    """
+    stem = Path(config["data_path"]) / config["dataset"]
+    paths = [*interaction_files(config), stem.with_name(f"{stem.name}.item")]
+    for path in filter(Path.is_file, [*paths, stem.with_name(f"{stem.name}.user")]):
+        for column in _first_line(path, config).split(config["field_separator"]):
+            name, _, kind = column.partition(":")
+            values = (config["val_interval"] or {}).get(name)
+            if kind.startswith("float") and isinstance(values, (list, tuple)):
+                raise ConfigError(
+                    f"key 'val_interval' of '{name}' is {values}, a list, but the column holds "
+                    'numbers; write an interval, such as "[3,5]"'
+                )
+
+
+def _first_line(path: Path, config: Mapping[str, Any]) -> str:
+    with path.open(encoding=config["encoding"] or "utf-8", errors="replace") as file:
+        return file.readline().rstrip("\r\n")
 
 
 def _check_columns(columns: list[str], config: Mapping[str, Any], path: Path) -> None:

@@ -98,11 +98,18 @@ def test_the_files_of_a_split(written, tmp_path):
     assert not are_empty(config)
 
 
-def test_a_list_of_numbers_is_no_interval(written):
-    for values in ([3, 4], [5]):
-        said = re.escape(f"'val_interval' of 'timestamp' is {values}, a list, but")
-        with pytest.raises(ConfigError, match=said):
-            create_dataset(written(SOUND, val_interval={"timestamp": values}))
+@pytest.mark.parametrize("field", ["timestamp", "year", "age"])
+@pytest.mark.parametrize("values", [[3, 4], ["a", 1], []])
+def test_a_list_of_numbers_is_no_interval(written, tmp_path, field, values):
+    config = written(SOUND, val_interval={field: values})
+    for side, column in (("item", "year"), ("user", "age")):
+        content = f"{side}_id:token\t{column}:float\n1\t2\n"
+        (tmp_path / "shop" / f"shop.{side}").write_text(content)
+    with pytest.raises(ConfigError, match=re.escape(f"of '{field}' is {values}, a list, but the")):
+        create_dataset(config)
+
+
+def test_a_list_of_ids_is_kept(written):
     kept = create_dataset(written(SOUND, val_interval={"item_id": ["2"]}))
     assert len(kept.inter_feat) == 1
 

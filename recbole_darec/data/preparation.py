@@ -14,7 +14,7 @@ import recbole.data.dataset as recbole_datasets
 import recbole.data.utils as recbole_data
 import torch
 from recbole.data.dataloader import FullSortEvalDataLoader, TrainDataLoader
-from recbole.utils import FeatureType, ModelType
+from recbole.utils import ModelType
 
 from recbole_darec.config import Config
 from recbole_darec.data.dataset import SideEmbeddingDataset
@@ -22,7 +22,7 @@ from recbole_darec.data.full_sort_loader import UserBatchLoader
 from recbole_darec.data.sampler import PHASES, PairSampler, create_samplers
 from recbole_darec.data.train_loader import TrainLoader
 from recbole_darec.data.user_items import UserItems
-from recbole_darec.interaction_files import are_empty, check_headers
+from recbole_darec.interaction_files import are_empty, check_headers, check_value_lists
 from recbole_darec.keys import ConfigError
 from recbole_darec.recbole_values import has_part
 
@@ -34,10 +34,10 @@ def create_dataset(config: Config) -> Any:
         ConfigError: if a file is missing or malformed, or nothing is left after filtering.
     """
     check_headers(config)
+    check_value_lists(config)
     _warn_of_own_ml_100k(config)
     with _refused(config):
         dataset = _recboles_dataset(config)
-    _check_value_lists(config, dataset)
     if isinstance(dataset, SideEmbeddingDataset) != config.uses_text:
         kind = "without texts" if config.uses_text else "of a model with texts"
         raise ConfigError(
@@ -54,17 +54,6 @@ def create_dataset(config: Config) -> Any:
         raise ConfigError(_empty(config))
     _check_interactions(config, dataset)
     return dataset
-
-
-def _check_value_lists(config: Config, dataset: Any) -> None:
-    """RecBole parses a list of numbers as an interval, warns, and drops some interaction."""
-    for field, values in (config["val_interval"] or {}).items():
-        numeric = dataset.field2type.get(field) in (FeatureType.FLOAT, FeatureType.FLOAT_SEQ)
-        if numeric and isinstance(values, (list, tuple)):
-            raise ConfigError(
-                f"key 'val_interval' of '{field}' is {values}, a list, but the column holds "
-                'numbers; write an interval, such as "[3,5]"'
-            )
 
 
 def _warn_of_own_ml_100k(config: Config) -> None:
