@@ -96,4 +96,4 @@ def are_empty(config: Mapping[str, Any]) -> bool:
 def _has_rows(path: Path) -> bool:
     with path.open("rb") as file:
         file.readline()
-        return bool(file.readline().strip())
+        return any(map(bytes.strip, file))

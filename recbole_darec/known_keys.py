@@ -57,7 +57,7 @@ RECBOLE_KEYS: Mapping[str, Key] = {
     "USER_ID_FIELD": Key(str),
     "ITEM_ID_FIELD": Key(str),
     "LABEL_FIELD": Key(str),
-    "TIME_FIELD": Key(str),
+    "TIME_FIELD": Key(str, optional=True),
     "NEG_PREFIX": Key(str),
     "field_separator": Key(str),
     "seq_separator": Key(str),

@@ -145,12 +145,12 @@ def _run(
         if users is not None:
             users.save(folder.path)
         folder.write_metrics(metrics)
+        _finish(folder, saved)
     except OSError as error:
         raise ConfigError(
             f"the results cannot be written into {folder.path} ({error}): is the disk full? Make "
             f"room, and --resume={folder.path} writes them. Test result: {metrics['test_result']}"
         ) from error
-    _finish(folder, saved)
     return _result(metrics, folder)
 
 

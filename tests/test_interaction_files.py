@@ -91,6 +91,10 @@ def test_a_header_alone_is_not_blamed_on_filters(written, end):
         create_dataset(config)
 
 
+def test_a_blank_line_before_the_rows_is_no_end(written):
+    assert not are_empty(written(SOUND.replace(b"\n", b"\n\n", 1)))
+
+
 def test_the_files_of_a_split(written, tmp_path):
     config = written(SOUND, benchmark_filename=["train", "valid", "test"])
     names = [path.name for path in interaction_files(config)]

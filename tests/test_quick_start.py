@@ -21,7 +21,7 @@ import yaml
 from recbole.model.general_recommender.lightgcn import LightGCN
 from recbole.utils import init_seed
 
-from recbole_darec import checkpoint
+from recbole_darec import checkpoint, quick_start
 from recbole_darec.api import analyze
 from recbole_darec.checksums import seal, verify
 from recbole_darec.config import Config
@@ -498,7 +498,9 @@ def test_resume_accepts_the_keys_of_the_runs_own_model(run):
         run_recbole_darec(command_line=[again[0], "--eps=0.4"])
 
 
-@pytest.mark.parametrize("failing", [(UserValues, "save"), (RunFolder, "write_metrics")])
+@pytest.mark.parametrize(
+    "failing", [(UserValues, "save"), (RunFolder, "write_metrics"), (quick_start, "seal")]
+)
 def test_results_that_cannot_be_written_are_told_and_written_by_resume(
     run, settings, monkeypatch, failing
 ):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from logging import getLogger
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from recbole_darec.embedding.repeated_ids import RepeatedIds
 from recbole_darec.embedding.table import ROWS, first_rows, read_pieces
 from recbole_darec.embedding.text_source import Batch, TextSource
 from recbole_darec.keys import ConfigError
@@ -217,30 +218,13 @@ def template_source(config: Mapping[str, Any], side: str, key: str | None = None
     check_atomic(config, side, fields, key)
 
     def read(report: bool) -> Iterator[Batch]:
-        rows = 0
-        empty: Counter[str] = Counter()
-        joined: list[str] = []
-        hashes: list[np.ndarray] = []
+        oddities = _Oddities(template, identifier)
         for frame in atomic_pieces(config, side, fields):
-            rows += len(frame)
-            hashes += [_hashes(frame[identifier])] if report else []
-            empty.update(_empty_fields(template, frame))
-            if report and len(joined) < _EXAMPLES:
-                joined += frame[identifier][_spans_lines(frame)].tolist()
+            if report:
+                oddities.add(frame)
             yield _filled(template, spaced(config, side, frame), identifier)
-        for field, count in empty.items() if report else ():
-            getLogger().warning(
-                f"{count} of {rows} {side}s have an empty '{field}', which {key} "
-                "uses outside square brackets"
-            )
-        if joined:
-            getLogger().warning(_JOINED.format(atomic_file(config, side), joined[:_EXAMPLES]))
-        again = (frame[identifier] for frame in atomic_pieces(config, side, [identifier]))
-        if repeated := _repeated(hashes, again):
-            getLogger().warning(
-                f"{atomic_file(config, side)} has more than one row for {len(repeated)} {side}s, "
-                f"of which the first counts, e.g. ids {', '.join(repeated[:_EXAMPLES])}"
-            )
+        for oddity in oddities.told(config, side, key) if report else ():
+            getLogger().warning(oddity)
 
     return TextSource(read, f"{key} {template!r} over {atomic_file(config, side)}")
 
@@ -250,6 +234,40 @@ _JOINED = (
     "start of a field holds until the next one and takes in the rows between: quote such fields "
     "as csv does, with every mark in them doubled"
 )
+
+
+class _Oddities:
+    """What a user should know of the rows of an atomic file that a template reads."""
+
+    def __init__(self, template: str, identifier: str) -> None:
+        self.template, self.identifier = template, identifier
+        self.rows = 0
+        self.empty: Counter[str] = Counter()
+        self.joined: list[str] = []
+        self.seen = RepeatedIds()
+
+    def add(self, frame: pd.DataFrame) -> None:
+        self.rows += len(frame)
+        self.empty.update(_empty_fields(self.template, frame))
+        self.seen.add(frame[self.identifier])
+        if len(self.joined) < _EXAMPLES:
+            self.joined += frame[self.identifier][_spans_lines(frame)].tolist()
+
+    def told(self, config: Mapping[str, Any], side: str, key: str) -> Iterator[str]:
+        path = atomic_file(config, side)
+        for field, count in self.empty.items():
+            yield (
+                f"{count} of {self.rows} {side}s have an empty '{field}', which {key} "
+                "uses outside square brackets"
+            )
+        if self.joined:
+            yield _JOINED.format(path, self.joined[:_EXAMPLES])
+        pieces = atomic_pieces(config, side, [self.identifier])
+        if repeated := self.seen.found(piece[self.identifier] for piece in pieces):
+            yield (
+                f"{path} has more than one row for {len(repeated)} {side}s, of which the first "
+                f"counts, e.g. ids {', '.join(repeated[:_EXAMPLES])}"
+            )
 
 
 def _spans_lines(frame: pd.DataFrame) -> pd.Series:
@@ -291,13 +309,13 @@ def file_source(config: Mapping[str, Any], side: str) -> TextSource:
     identifier, column = text_columns(config, side, first_rows(path, key), path)
 
     def read(report: bool) -> Iterator[Batch]:
-        hashes: list[np.ndarray] = []
+        seen = RepeatedIds()
         empty: list[str] = []
         for frame in read_pieces(path, key):
             frame = frame.reindex(columns=[identifier, column]).astype(object)
             _require_ids(frame, identifier, path, key)
             ids = frame[identifier].map(str)
-            hashes.append(_hashes(ids))
+            seen.add(ids)
             _require_texts(frame, identifier, column, path, key)
             texts = frame[column].where(frame[column].notna(), "")
             texts = texts.map(lambda text: str(text).strip())
@@ -309,7 +327,7 @@ def file_source(config: Mapping[str, Any], side: str) -> TextSource:
                 f"{', '.join(empty[:5])}"
             )
         if report:
-            _check_unique(path, key, identifier, hashes)
+            _check_unique(path, key, identifier, seen)
 
     return TextSource(read, f"{key} {path}, column '{column}'")
 
@@ -333,29 +351,13 @@ def _require_ids(frame: pd.DataFrame, identifier: str, path: Path, key: str) -> 
         )
 
 
-def _check_unique(path: Path, key: str, identifier: str, hashes: list[np.ndarray]) -> None:
-    """Whether no id stands twice."""
-    repeated = _repeated(hashes, (frame[identifier] for frame in read_pieces(path, key)))
+def _check_unique(path: Path, key: str, identifier: str, ids: RepeatedIds) -> None:
+    repeated = ids.found(frame[identifier] for frame in read_pieces(path, key))
     if repeated:
         raise ConfigError(
             f"key '{key}': {path} has more than one text for {len(repeated)} ids: "
             f"{', '.join(repeated[:5])}; keep one row per id"
         )
-
-
-def _hashes(ids: pd.Series) -> np.ndarray:
-    found: np.ndarray = pd.util.hash_array(ids.map(str).to_numpy(dtype=object), categorize=False)
-    return found
-
-
-def _repeated(hashes: Sequence[np.ndarray], again: Iterable[pd.Series]) -> list[str]:
-    """Ids that stand twice; ids themselves are looked at only where their hashes do."""
-    sorted_ = np.sort(np.concatenate([np.empty(0, dtype=np.uint64), *hashes]))
-    suspects = sorted_[1:][sorted_[1:] == sorted_[:-1]]
-    counts: Counter[str] = Counter()
-    for ids in again if len(suspects) else ():
-        counts.update(ids.map(str)[np.isin(_hashes(ids), suspects)])
-    return [identity for identity, count in counts.items() if count > 1]
 
 
 def text_columns(
