@@ -189,6 +189,7 @@ def probe_warnings(folder: Path) -> Any:
     with warnings.catch_warnings(record=True) as caught:
         columns = {"inter": ["user_id", "item_id"], "item": ["item_id", "year", "class"]}
         build("LightGCN", folder, load_col=columns)
+        build("SpectralCF", folder)
     torch.set_warn_always(False)
     return sorted({Path(w.filename).name for w in caught if "recbole" in w.filename})
 
