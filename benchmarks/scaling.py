@@ -114,7 +114,7 @@ def alignment_seconds(config: Config, backbone: Any, batch: Any, args: Any) -> f
         torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]
         return CLOCKS[args.clock]() - started
 
-    terms = frozenset(darec.term_weights)
+    terms = frozenset(darec.active_weights(config))
     pairs = [(seconds(terms), seconds(frozenset())) for _ in range(4 * args.steps)]
     return statistics.median(with_it - without for with_it, without in pairs[1:])
 
